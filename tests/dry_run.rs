@@ -34,6 +34,8 @@ const READS: &[&str] = &[
     "db show",
     "db tokens list",
     "db usage",
+    // Without --repair it says what --repair would copy.
+    "db verify",
     // It serves until it is stopped.
     "dev",
     "doctor",

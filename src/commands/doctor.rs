@@ -1,7 +1,7 @@
 //! `torso doctor`: looks for what is wrong and says how to mend it.
 
 use crate::context::Context;
-use crate::control::types::{Finding, Severity};
+use crate::control::findings::{Finding, Severity};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
 use serde::Serialize;

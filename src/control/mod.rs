@@ -24,6 +24,7 @@ pub mod client;
 pub mod database_url;
 pub mod embedded;
 pub mod endpoints;
+pub mod findings;
 #[cfg(feature = "server")]
 pub mod hosted;
 pub mod idempotency;

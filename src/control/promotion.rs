@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A promotion that was done, on a plane whose databases are served by processes.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromotionReport {
     /// The former primary's location; of a group, that of its databases.
@@ -33,6 +34,7 @@ pub struct ForcedPromotion {
 }
 
 /// What a promotion without the primary loses, as far as that is known.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromotionLoss {
     /// Frames (changed pages) of the former primary's log that the new primary lacks; none if that is not known.
@@ -41,6 +43,7 @@ pub struct PromotionLoss {
     pub is_exact: bool,
     /// When the former primary's log was last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub seen_at: Option<Timestamp>,
 }
 

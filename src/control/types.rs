@@ -497,25 +497,3 @@ impl Connection {
 pub(super) fn not_writable(name: &DatabaseName, why: &str) -> Error {
     Error::new(Code::Blocked, format!("database {name} cannot be written to: {why}"))
 }
-
-/// A finding of a health check.
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Finding {
-    /// A published code, such as `stale_replica`.
-    pub code: String,
-    pub severity: Severity,
-    pub message: String,
-    /// What to type.
-    pub fix: Option<String>,
-}
-
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    Ok,
-    Note,
-    Warning,
-    Error,
-}

@@ -5,6 +5,7 @@ use super::types::Role;
 use serde::{Deserialize, Serialize};
 
 /// A comparison of all instances of a database, at one position of its log.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {
     pub database: DatabaseName,
@@ -18,6 +19,7 @@ pub struct Verification {
 }
 
 /// An instance that was compared with the primary.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifiedInstance {
     pub location: LocationCode,
@@ -32,6 +34,7 @@ pub struct VerifiedInstance {
 }
 
 /// The first table that differs.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableDifference {
     pub table: String,

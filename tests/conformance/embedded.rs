@@ -6,7 +6,8 @@ use rusqlite::OpenFlags;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use torso::control::embedded::Embedded;
-use torso::control::types::{Connection, CreateDatabase, DatabaseFilter, InstanceState, NewLocation, Severity};
+use torso::control::findings::Severity;
+use torso::control::types::{Connection, CreateDatabase, DatabaseFilter, InstanceState, NewLocation};
 use torso::control::{ControlPlane, LocationOperations as _};
 use torso::error::Code;
 

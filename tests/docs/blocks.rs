@@ -165,7 +165,7 @@ fn cloud(world: &World) -> Server {
     server
 }
 
-fn is(block: &Block, marker: &str) -> bool {
+pub fn is(block: &Block, marker: &str) -> bool {
     block.marker.as_deref() == Some(marker)
 }
 

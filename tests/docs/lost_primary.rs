@@ -1,7 +1,7 @@
 //! The page for the night in which a primary is lost, followed word for word: a primary's process is killed and its disk is away,
 //! an operator does what the page says, and the disk comes back with a row that no replica has.
 
-use super::blocks::{FORMER_PRIMARY, LOST_PRIMARY, prepare, session_faults};
+use super::blocks::{FORMER_PRIMARY, LOST_PRIMARY, is, prepare, session_faults};
 use super::pages;
 use crate::support::World;
 use crate::support::server::Server;
@@ -69,7 +69,7 @@ fn lost_primary_page_followed_word_for_word_brings_writes_back() {
 
     let blocks = page.blocks();
     let here = |text: &str| text.replace(DATA, &data.to_string_lossy());
-    let faults = session_faults(&world, &page, &blocks, LOST_PRIMARY, here);
+    let faults = session_faults(&world, &page, &blocks, |block| is(block, LOST_PRIMARY), here);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     let count = |sql: &str| world.ok(["db", "shell", "app", sql]);
     for name in ["app", "other"] {
@@ -96,7 +96,7 @@ fn lost_primary_page_followed_word_for_word_brings_writes_back() {
         );
         std::thread::sleep(Duration::from_millis(200));
     }
-    let faults = session_faults(&world, &page, &blocks, FORMER_PRIMARY, here);
+    let faults = session_faults(&world, &page, &blocks, |block| is(block, FORMER_PRIMARY), here);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     let doctor = world.torso(["doctor"]);
     assert!(doctor.stdout.contains("1 in t"), "{}", doctor.report());

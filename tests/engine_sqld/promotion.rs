@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use torso::control::embedded::Embedded;
-use torso::control::types::{Connection, InstanceState, Severity};
+use torso::control::findings::Severity;
+use torso::control::types::{Connection, InstanceState};
 use torso::control::{
     DatabaseOperations as _, GroupOperations as _, InstanceOperations as _, MaintenanceOperations as _,
 };

@@ -11,6 +11,8 @@ use crate::control::promotion::{ForcedPromotion, PromotionReport};
 use crate::control::types::Instance;
 use crate::error::{Code, Error, Result};
 
+crate::commands::schemas::document!("db promote" => crate::control::types::Database);
+
 /// Make a replica the primary
 ///
 /// torso updates the replica first, so no committed row is lost. The old primary becomes a replica. On a server, writes wait

@@ -17,7 +17,6 @@ use std::time::Duration;
 crate::commands::schemas::document!("db replicate" => Replicated);
 crate::commands::schemas::document!("db replicas" => Instances);
 crate::commands::schemas::document!("db sync" => Refreshed);
-crate::commands::schemas::document!("db promote" => crate::control::types::Database);
 
 /// Whether to wait for the result. Only for commands that may return early on a server.
 #[derive(clap::Args, Default)]

@@ -9,6 +9,8 @@ use crate::control::verification::{Verification, VerifiedInstance};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
 
+crate::commands::schemas::document!("db verify" => Verification);
+
 /// Compare a database's replicas with its primary
 ///
 /// Hashes every table of the primary and of each replica at one position of the log, while writes go on. If a replica differs, it names

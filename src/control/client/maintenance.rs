@@ -2,7 +2,7 @@
 
 use super::{Client, about, wire};
 use crate::control::endpoints::Operation;
-use crate::control::types::{Finding, Severity};
+use crate::control::findings::{Finding, Severity};
 use crate::control::{BackupOperations, MaintenanceOperations, Staging};
 use crate::error::Result;
 

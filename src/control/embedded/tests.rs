@@ -2,8 +2,9 @@
 //! operation, and races for one data directory.
 
 use super::*;
+use crate::control::findings::Severity;
 use crate::control::names::DatabaseName;
-use crate::control::types::{CreateDatabase, DatabaseFilter, InstanceState, Seed, Severity};
+use crate::control::types::{CreateDatabase, DatabaseFilter, InstanceState, Seed};
 use crate::control::{
     DatabaseOperations as _, GroupOperations as _, InstanceOperations as _, MaintenanceOperations as _,
 };

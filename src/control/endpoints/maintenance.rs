@@ -1,7 +1,7 @@
 //! The plane itself: files on their way to it, and its health.
 
 use crate::control::Staging;
-use crate::control::types::Finding;
+use crate::control::findings::Finding;
 use crate::error::Result;
 
 /// What concerns a control plane as a whole.

@@ -1,7 +1,7 @@
 //! What `torso doctor` says about a server's database processes, and about its data directory.
 
 use super::{Confinement, ProcessBounds, Shared, SqldEngine};
-use crate::control::types::{Finding, Severity};
+use crate::control::findings::{Finding, Severity};
 
 impl Shared {
     /// Finds out which processes of an organization do not run, and how far processes are confined.

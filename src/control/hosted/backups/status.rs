@@ -3,9 +3,10 @@
 use super::copy::BackupReport;
 use super::databases::FailedCopy;
 use crate::backup::Manifest;
+use crate::control::findings::{Finding, Severity};
 use crate::control::hosted::Shared;
 use crate::control::hosted::store::GroupKey;
-use crate::control::types::{Database, Finding, Group, LastBackup, Severity};
+use crate::control::types::{Database, Group, LastBackup};
 use crate::error::Error;
 use crate::sync::lock;
 use jiff::Timestamp;

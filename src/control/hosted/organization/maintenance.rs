@@ -1,9 +1,9 @@
 //! The plane itself: files on their way to it, and its health.
 
 use super::OrganizationPlane;
+use crate::control::findings::Finding;
 use crate::control::hosted::NewAuditEntry;
 use crate::control::hosted::permission::{Action, PermissionTarget};
-use crate::control::types::Finding;
 use crate::control::{BackupOperations, GroupOperations as _, MaintenanceOperations, Staging};
 use crate::error::Result;
 use serde_json::json;
