@@ -4,6 +4,7 @@
 mod clients;
 mod faults;
 mod forged;
+mod hello;
 mod open;
 mod promotion;
 mod renewal;

@@ -113,43 +113,6 @@ fn protocol_versions_are_all_served() {
 }
 
 #[test]
-fn refusal_of_a_statement_comes_after_the_answer_to_hello() {
-    let door = Door::new();
-    let token = door.create("app");
-    for _ in 0..10 {
-        let mut socket = door.socket("app-alice", "hrana3");
-        // Clients do not wait before they go on.
-        socket.say(&json!({ "type": "hello", "jwt": token }));
-        socket
-            .say(&json!({ "type": "request", "request_id": 1, "request": { "type": "open_stream", "stream_id": 1 } }));
-        for id in 2..5 {
-            socket.say(&json!({ "type": "request", "request_id": id, "request":
-                { "type": "execute", "stream_id": 1, "stmt": { "sql": "attach 'x' as y", "want_rows": true } } }));
-        }
-        assert_eq!(socket.hear()["type"], "hello_ok");
-        let mut answered: Vec<Value> = (0..4).map(|_| socket.hear()).collect();
-        answered.sort_by_key(|answer| answer["request_id"].as_u64());
-        assert_eq!(answered[0]["type"], "response_ok", "{answered:?}");
-        for answer in &answered[1..] {
-            assert_eq!(answer["error"]["code"], "SQL_FORBIDDEN", "{answered:?}");
-        }
-    }
-}
-
-#[test]
-fn socket_whose_client_breaks_the_protocol_is_ended_for_that() {
-    let door = Door::new();
-    let token = door.create("app");
-    let mut socket = door.socket("app-alice", "hrana3");
-    socket.hello(&token);
-    let request =
-        json!({ "type": "request", "request_id": 1, "request": { "type": "no_such_request", "stream_id": 1 } });
-    socket.say(&request);
-    // Not that its process has ended.
-    assert_ne!(socket.closed_within(Duration::from_secs(10)), 1013);
-}
-
-#[test]
 fn protobuf_messages_are_served_and_checked() {
     let door = Door::new();
     let token = door.create("app");

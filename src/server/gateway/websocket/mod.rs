@@ -22,7 +22,7 @@ use super::auth::read_authorization;
 use super::error::GatewayError;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use futures_util::SinkExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use hyper_util::rt::TokioIo;
 use pending::UnauthorizedSocket;
 use process::message_limit;
@@ -30,9 +30,9 @@ use session::{ConnectedSocket, FAREWELL, SocketSession};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 /// Bytes of a client's longest message. Processes take no longer ones.
 const LONGEST_MESSAGE: usize = 16 << 20;
@@ -146,7 +146,11 @@ where
                     if let Some(answer) = answer {
                         client.feed(answer).await?;
                     }
-                    client.send(Message::Close(end)).await
+                    client.send(Message::Close(end)).await?;
+                    // Clients do not wait for an answer before they go on. A connection that is closed while what they have sent is
+                    // unread is reset, and the answer is lost with it.
+                    while client.next().await.is_some_and(|message| message.is_ok()) {}
+                    Ok::<_, tungstenite::Error>(())
                 };
                 let _ = tokio::time::timeout(FAREWELL, farewell).await;
                 return;
