@@ -243,7 +243,9 @@ fn import_json(input: &Input, table: String, session: &mut dyn Session) -> Resul
     };
     let code = import::import(session, &options, &mut streams, &interrupt::pressed)?;
     if code != 0 {
-        return Err(refused(String::from_utf8_lossy(&err).into_owned()));
+        let why = String::from_utf8_lossy(&err);
+        // The shell's prefix; an error of a command has its own.
+        return Err(refused(why.strip_prefix("Error: ").unwrap_or(&why).to_owned()));
     }
     let columns = query::rows(
         session,

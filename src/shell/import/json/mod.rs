@@ -4,6 +4,8 @@
 //! is in memory and each is known by its line. Keys are columns; numbers stay numbers, `true` and `false` become 1 and 0,
 //! and what is nested becomes its JSON text. A new table has the columns of all objects: for that the file is read twice.
 
+mod object;
+
 use super::json_numbers::{kept_number, with_kept_numbers, without_marks};
 use super::progress::ImportProgress;
 use super::records::RecordLines;
@@ -11,13 +13,12 @@ use super::{ImportOptions, definitions, execute, say};
 use crate::error::{Code, Error, Result};
 use crate::sql::{Args, Column, Failure, Rows, Session, Sink, Value, ValueRef};
 use crate::sqltext::quote::identifier;
-use serde_json::{Map, Value as Json};
+use object::Object;
+use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::ops::ControlFlow;
-
-type Object = Map<String, Json>;
 
 /// What some programs begin a text in UTF-8 with.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -325,9 +326,12 @@ impl<'a> Objects<'a> {
         }
         self.cut()?;
         self.comma_due = self.array;
-        serde_json::from_slice(&with_kept_numbers(&self.text))
-            .map(Some)
-            .map_err(|error| self.wrong(&format!("this is not JSON: {error}")))
+        let object: Object = serde_json::from_slice(&with_kept_numbers(&self.text))
+            .map_err(|error| self.wrong(&format!("this is not JSON: {error}")))?;
+        match object.same_column() {
+            Some((one, other)) => Err(self.wrong(&format!("the keys \"{one}\" and \"{other}\" are the same column"))),
+            None => Ok(Some(object)),
+        }
     }
 
     /// Takes the object that begins here, up to its closing brace.

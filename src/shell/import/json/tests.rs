@@ -30,7 +30,7 @@ fn objects(text: &str, more: &[&str]) -> (Vec<(u64, String)>, Option<String>) {
     let mut read = Vec::new();
     loop {
         match objects.next() {
-            Ok(Some(object)) => read.push((objects.begun, Json::Object(object).to_string())),
+            Ok(Some(object)) => read.push((objects.begun, Json::Object(object.into_iter().collect()).to_string())),
             Ok(None) => return (read, None),
             Err(error) => return (read, Some(error.message().to_owned())),
         }
@@ -79,6 +79,16 @@ fn json_import_of_a_damaged_file_names_the_line_of_the_object() {
         ("{\"a\":1}\n{\"a\":", 1, "f.json:2: the object is cut off"),
         ("{\"a\":1}\n7", 1, "f.json:2: an object is expected here"),
         ("[{\"a\":1}]\n{}", 1, "f.json:2: something follows the array"),
+        (
+            "{\"a\":1}\n{\"id\":1,\"b\":{\"b\":1,\"B\":2},\"ID\":2}",
+            1,
+            "f.json:2: the keys \"id\" and \"ID\" are the same column",
+        ),
+        (
+            "[{\"a\":1,\"a\":1}]",
+            0,
+            "f.json:1: the keys \"a\" and \"a\" are the same column",
+        ),
         ("\n\nx", 0, "f.json:3: an object is expected here"),
     ] {
         let (read, told) = objects(text, &[]);
