@@ -34,7 +34,7 @@ pub struct ScriptStatement {
 
 impl ParsedScript {
     /// Reads a whole text, called `name` in errors. Fails with `invalid_file`, which names the line, where a quote, a bracket or
-    /// a comment is not closed, and where a line is a dot-command.
+    /// a comment is not closed, where a line is a dot-command, and where there is a NUL byte, at which SQLite ends a statement.
     pub fn parse(name: &str, text: String) -> Result<Self> {
         let whole = 0..text.len();
         Self::parse_parts(name, text, &[whole])
@@ -42,6 +42,16 @@ impl ParsedScript {
 
     /// Reads parts of a text, each of which ends with a whole statement. Lines count from the beginning of the text.
     pub fn parse_parts(name: &str, text: String, parts: &[Range<usize>]) -> Result<Self> {
+        if let Some(at) = memchr::memchr(0, text.as_bytes()) {
+            let line = 1 + count_lines(&text.as_bytes()[..at]);
+            return Err(located(
+                name,
+                line,
+                "there is a NUL byte, which SQL cannot have",
+                Code::InvalidFile,
+            )
+            .hint("take it out; in a value, write char(0) or x'00'"));
+        }
         let mut statements = Vec::new();
         for part in parts {
             let mut at = part.start;
@@ -222,6 +232,7 @@ mod tests {
             ("select 1;\nselect 'a\nb", "x.sql:2: a quote, a bracket"),
             ("select 1;\n/* a", "x.sql:2: a quote, a bracket"),
             ("select 1;\n.tables\nselect 2;", "x.sql:2: a dot-command"),
+            ("select 1;\n\0select 2;\nselect 3;", "x.sql:2: there is a NUL byte"),
         ] {
             let error = parse(text).unwrap_err();
             assert_eq!(error.code(), Code::InvalidFile);
