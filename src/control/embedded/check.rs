@@ -31,7 +31,9 @@ impl MaintenanceOperations for Embedded {
             fix,
         };
         linked_sqlite(&mut check);
-        if !self.catalog_path().exists() {
+        let catalog = self.catalog_path();
+        let doing = |error| Error::io(error, format!("cannot access {}", catalog.display()));
+        if !catalog.try_exists().map_err(doing)? {
             check.add(Severity::Ok, "catalog", "nothing has been created yet".to_owned(), None);
             return Ok(check.findings);
         }
@@ -294,6 +296,12 @@ fn damaged(view: &CatalogView<'_>, row: &DatabaseRow, damage: &Damage, check: &m
         path.display(),
         damage.reason
     );
+    // Nothing is wrong with what is in it, as far as anybody knows.
+    if std::fs::File::open(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) {
+        let fix = format!("check the owner and the mode of {} and its directory", path.display());
+        check.add(Severity::Error, "unreadable_primary", message, Some(fix));
+        return Ok(());
+    }
     let (code, first) = if damage.missing {
         (
             "missing_primary",
