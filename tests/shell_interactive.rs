@@ -629,3 +629,19 @@ fn pager_that_cannot_be_started_swallows_no_rows() {
         person.leaves();
     }
 }
+
+/// Neither what was typed before nor the transaction goes with it.
+#[test]
+fn bytes_that_are_not_utf8_drop_the_line_and_nothing_else() {
+    let world = World::new();
+    let mut person = Person::at(&world, &[":memory:"], ":memory:> ");
+    person.types("create table t (a); begin; insert into t values (7);\r");
+    person.sees("*\u{1b}[0m");
+    let mut terminal = person.session.process().get_file_handle().unwrap();
+    std::io::Write::write_all(&mut terminal, b"\xe9x").unwrap();
+    person.sees("is not UTF-8, and was dropped");
+    person.sees("*\u{1b}[0m");
+    person.types(CTRL_C);
+    person.types("select 'a = ' || a from t;\r");
+    person.sees("a = 7");
+}

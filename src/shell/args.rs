@@ -174,6 +174,9 @@ pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
             }
         }
     }
+    if !arguments.files.is_empty() && !arguments.commands.is_empty() {
+        return Err("give SQL or -f FILE, not both; -cmd SQL runs before the file".to_owned());
+    }
     Ok(arguments)
 }
 
@@ -230,5 +233,8 @@ mod tests {
         );
         assert_eq!(parsed(&["app", "-cmd"]).unwrap_err(), "missing argument to -cmd");
         assert!(parsed(&["-lookaside", "1", "2", "x"]).is_ok());
+        for words in [["app", "select 1", "-f", "x"], ["-f", "x", "app", "select 1"]] {
+            assert!(parsed(&words).unwrap_err().starts_with("give SQL or -f FILE, not both"));
+        }
     }
 }

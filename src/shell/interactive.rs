@@ -66,6 +66,11 @@ pub fn converse(shell: &mut Shell<'_>) -> ShellResult {
                 shell.say(format_args!("Ctrl-D or .quit leaves."))?;
             }
             Ok(EditorInput::Interrupt { empty: false }) => {}
+            Ok(EditorInput::NotText) => {
+                shell.say(format_args!(
+                    "What was typed is not UTF-8, and was dropped. Set the terminal to UTF-8, or write char(233) for é."
+                ))?;
+            }
             Err(error) => return shell.fail(format_args!("Error: {error}")),
         }
     }

@@ -112,7 +112,11 @@ pub fn run(shell: &mut Shell<'_>, line: &[u8]) -> ShellResult {
     if raw.is_empty() {
         return Ok(());
     }
-    let name = String::from_utf8_lossy(&raw.remove(0)).into_owned();
+    let mut name = String::from_utf8_lossy(&raw.remove(0)).into_owned();
+    // What a person puts behind a command out of habit.
+    if shell.input.at_prompt() && raw.is_empty() && find(name.trim_end_matches(';')).is_some() {
+        name.truncate(name.trim_end_matches(';').len());
+    }
     let mut call = CommandCall {
         line: line.to_vec(),
         args: raw

@@ -49,7 +49,13 @@ pub fn open(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
         shell.disconnect();
         *shell.slot() = Slot::unavailable(file);
     }
-    let target = target(shell, file)?.restricted(read_only, no_links);
+    let target = target(shell, file)?;
+    if let (true, Target::File { create: false, .. }) = (new, &target) {
+        return shell.fail(format_args!(
+            "Error: {file} is a database of torso, whose file --new would remove. Drop its tables, or: torso db destroy {file}"
+        ));
+    }
+    let target = target.restricted(read_only, no_links);
     if let (true, Target::File { path, .. }) = (new, &target) {
         remove_database(shell, path)?;
     }

@@ -55,6 +55,8 @@ pub enum EditorInput {
     Eof,
     /// Ctrl-C: what was typed is dropped. `empty` if there was nothing.
     Interrupt { empty: bool },
+    /// Bytes that are not UTF-8: what was typed is dropped.
+    NotText,
 }
 
 /// The line editor with its history.
@@ -142,6 +144,9 @@ impl<'s> Editor<'s> {
                     }
                 },
                 Err(ReadlineError::Signal(_)) => {}
+                Err(ReadlineError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+                    return Ok(EditorInput::NotText);
+                }
                 Err(other) => return Err(unusable(other)),
             }
         }
