@@ -73,7 +73,7 @@ fn without_tokens(what: &str) -> Error {
 fn without_counters(name: &DatabaseName) -> Error {
     Error::new(
         Code::Unsupported,
-        format!("database {name} is a fileon this machine, where usage is not counted"),
+        format!("database {name} is a file on this machine, where usage is not counted"),
     )
     .hint(format!("torso db inspect {name} shows its size; a server counts rows"))
 }
