@@ -230,17 +230,7 @@ impl BodyRequest<'_> {
         } else {
             UnlabelledBody::unnamed(read_body.bytes)
         };
-        let summary = policy::check_sql(encoding, &body, authorization, self.instance())
-            .await
-            .inspect_err(|error| {
-                if error.is_about_sql() {
-                    core.counters.count_refused_sql();
-                }
-            })?;
-        check_quota(core, route, &summary)?;
-        if !route.is_primary || endpoint.kind == EndpointKind::Proxy {
-            check_relayed(body.len(), &summary)?;
-        }
+        let summary = self.check_sql(core, &body, authorization).await?;
         if authorization == Authorization::ReadOnly && summary.reads_with_full_access() {
             // The process would refuse it, although it only reads.
             authorization = Authorization::FullAccess;
@@ -290,6 +280,27 @@ impl BodyRequest<'_> {
             read,
             is_query,
         })
+    }
+
+    /// Finds and judges the SQL of a body.
+    async fn check_sql(
+        &self,
+        core: &Core,
+        body: &Bytes,
+        authorization: Authorization,
+    ) -> Result<BodySummary, GatewayError> {
+        let summary = policy::check_sql(self.encoding, body, authorization, self.instance())
+            .await
+            .inspect_err(|error| {
+                if error.is_about_sql() {
+                    core.counters.count_refused_sql();
+                }
+            })?;
+        check_quota(core, self.route, &summary)?;
+        if !self.route.is_primary || self.endpoint.kind == EndpointKind::Proxy {
+            check_relayed(body.len(), &summary)?;
+        }
+        Ok(summary)
     }
 
     /// The request as a read that may share a stream with others, if it is one: a single SELECT at a primary.
