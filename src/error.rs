@@ -164,7 +164,7 @@ codes! {
         "Restore `catalog.db` from a backup: docs/troubleshooting.md.";
     CatalogTooNew "catalog_too_new" Internal "The catalog was written by a newer torso."
         "Use the newer torso, or restore the backup from before the upgrade.";
-    CommandNotStarted "command_not_started" Invalid "The command of `torso run` cannot be started."
+    CommandNotStarted "command_not_started" Invalid "The command of `torso run` cannot be started; `run` exits with 127 or 126."
         "Name a program in PATH, or its path, behind `--`.";
     Usage "usage" Usage "The command line is wrong."
         "Look at `--help` of the command.";

@@ -18,6 +18,7 @@
 //! - `served_file`: a file that a server process has for a while, and its way back.
 //! - `jwt`: signed tokens; `sqlite_header`: what a SQLite file's header says; `checksum`, `error`, `net`, `panics`,
 //!   `private_files`, `secret`, `sync`, `termination`: used by all.
+//! - `change_outcome`, `temporary_files`: what a command that ends in the middle has changed, and what it removes.
 //!
 //! Without the feature `server`, the crate has the embedded control plane, the client and the shell. `server`, `control::hosted`,
 //! `engine::sqld` and what only they need are left out.
@@ -28,6 +29,7 @@
 compile_error!("a server needs Unix: build with --no-default-features");
 
 pub mod backup;
+pub mod change_outcome;
 pub mod checksum;
 pub mod commands;
 pub mod context;
@@ -58,6 +60,7 @@ pub mod sql;
 pub mod sqlite_header;
 pub mod sqltext;
 pub mod sync;
+pub mod temporary_files;
 #[cfg(unix)]
 mod termination;
 pub mod ui;

@@ -6,8 +6,9 @@ use crate::support::crate_root;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Each folder or file of `src`, and what it may name of the rest of the crate. `checksum`, `error`, `jwt`, `net`, `panics`,
-/// `private_files`, `secret`, `served_file`, `sqlite_header`, `sync` and `termination` are open to all. A longer prefix wins over a shorter one.
+/// Each folder or file of `src`, and what it may name of the rest of the crate. `change_outcome`, `checksum`, `error`, `jwt`,
+/// `net`, `panics`, `private_files`, `secret`, `served_file`, `sqlite_header`, `sync`, `temporary_files` and `termination` are open to all.
+/// A longer prefix wins over a shorter one.
 pub const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["run"]),
     ("lib", &["commands", "context", "engine", "sql", "ui"]),
@@ -64,6 +65,7 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
     // It works on text alone.
     ("sqltext", &["sqltext"]),
     ("shell", &["shell", "sql", "sqltext", "ui"]),
+    ("change_outcome", &[]),
     ("checksum", &[]),
     ("error", &[]),
     // What the fuzz tests of all floors share.
@@ -76,6 +78,7 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
     ("served_file", &["served_file"]),
     ("sqlite_header", &[]),
     ("sync", &[]),
+    ("temporary_files", &[]),
     ("termination", &[]),
 ];
 
@@ -224,6 +227,7 @@ fn modules_import_only_what_the_design_allows() {
         for (number, line) in joined(&text) {
             for named in crate_paths(&line) {
                 let fine = [
+                    "change_outcome",
                     "checksum",
                     "error",
                     "fuzz",
@@ -235,6 +239,7 @@ fn modules_import_only_what_the_design_allows() {
                     "served_file",
                     "sqlite_header",
                     "sync",
+                    "temporary_files",
                     "termination",
                 ]
                 .iter()
@@ -280,6 +285,29 @@ fn dependency_has_one_home() {
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// A file that is not finished is removed whatever ends the program, which `temporary_files` sees to.
+#[test]
+fn temporary_file_has_one_maker() {
+    let mut broken = Vec::new();
+    for (path, text) in rust_files("src") {
+        if module(&path) == "temporary_files" {
+            continue;
+        }
+        for (number, line) in code_lines(&text) {
+            for name in ["NamedTempFile", ".tempfile_in(", ".tempfile()", "TempPath"] {
+                if line.contains(name) {
+                    broken.push(format!("src/{}:{number}: {name}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(
+        broken.is_empty(),
+        "use temporary_files::TemporaryFile: {}",
+        broken.join("\n")
+    );
 }
 
 #[test]

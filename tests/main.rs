@@ -12,6 +12,8 @@ mod disk;
 #[cfg(unix)]
 mod docs;
 mod dry_run;
+#[cfg(unix)]
+mod early_end;
 mod engine_sqld;
 mod environment;
 mod exit_codes;

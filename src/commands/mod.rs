@@ -19,6 +19,7 @@ mod default_location;
 #[cfg(feature = "server")]
 mod dev;
 mod doctor;
+mod early_end;
 #[cfg(feature = "server")]
 mod engine;
 mod env;
@@ -59,12 +60,12 @@ mod wait;
 mod without_server;
 
 use crate::context::Context;
-use crate::control::client::hint_of_unknown_outcome;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Result};
 use crate::settings::{self, Overrides, Settings, keys};
 use crate::shell::interrupt;
 use crate::ui::{self, Color, OutputFormat, Ui, report};
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum as _};
+use early_end::EarlyEnd;
 use keys::SettingKey;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -248,7 +249,10 @@ pub fn run(args: Vec<OsString>) -> u8 {
         time_limit.start(ui, json);
     }
     if cli.command.as_ref().is_some_and(Command::uses_the_plane) {
-        end_on_interrupt(ui, json);
+        let early_end = EarlyEnd { ui, json };
+        early_end.on_interrupt();
+        #[cfg(unix)]
+        crate::temporary_files::on_first(move || early_end.on_termination());
     }
     let ctx = Context::new(ui, settings)
         .stopping(interrupt::pressed)
@@ -389,13 +393,4 @@ fn options(globals: &Globals, format: Option<String>, color: Option<String>) -> 
         no_input: globals.no_input,
         raw: globals.raw,
     }
-}
-
-/// Has Ctrl-C answered as every failure is, with exit code 130. That is as safe as a kill; see [`TimeoutAction`].
-fn end_on_interrupt(ui: Ui, json: bool) {
-    interrupt::end_with(move || {
-        let hint = hint_of_unknown_outcome().unwrap_or("nothing half-made was left behind; run it again");
-        let error = Error::new(Code::Interrupted, "interrupted").hint(hint);
-        std::process::exit(report::report(&ui, json, &error).into());
-    });
 }

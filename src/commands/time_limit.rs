@@ -1,7 +1,8 @@
 //! `--timeout`: what happens to a command when its time is up.
 
-use crate::control::client::hint_of_unknown_outcome;
+use crate::change_outcome::hint_of_changes;
 use crate::error::{Code, Error};
+use crate::temporary_files::remove_unfinished;
 #[cfg(unix)]
 use crate::termination;
 use crate::ui::{self, Ui, report};
@@ -14,8 +15,8 @@ const TO_SAY: Duration = Duration::from_secs(2);
 /// How a command ends when its time is up.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum TimeoutAction {
-    /// At once. That is safe at any moment, as a kill is: what was acknowledged stays, and the next command clears what was
-    /// half-made.
+    /// At once. That is safe at any moment, as a kill is: what was acknowledged stays, files that are not finished are
+    /// removed, and the next command clears what was half-made.
     Exit,
     /// By itself. It gets a moment more for that.
     Report,
@@ -54,6 +55,7 @@ impl TimeLimit {
                 let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
                 return;
             }
+            remove_unfinished();
             std::process::exit(report::report(&ui, json, &self.to_error()).into());
         });
     }
@@ -75,6 +77,6 @@ impl TimeLimit {
             ),
         };
         let span = ui::text::span(self.limit.as_millis() as u64);
-        Error::new(Code::Timeout, format!("{did} after {span}")).hint(hint_of_unknown_outcome().unwrap_or(hint))
+        Error::new(Code::Timeout, format!("{did} after {span}")).hint(hint_of_changes().unwrap_or(hint))
     }
 }

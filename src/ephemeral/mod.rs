@@ -14,6 +14,7 @@ use crate::error::{Code, Error, Result};
 use crate::settings::Settings;
 use crate::settings::contexts::{LOCAL, ServerSettings};
 use crate::settings::files::create_private_dir;
+use crate::temporary_files::TemporaryFile;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -60,16 +61,13 @@ impl RunLease {
             id,
         };
         // Locked before it has the name by which others find it.
-        let mut fresh = tempfile::Builder::new()
-            .prefix("unfinished-")
-            .tempfile_in(&directory)
-            .map_err(doing)?;
+        let mut fresh = TemporaryFile::create_in(&directory, "unfinished-").map_err(doing)?;
         fresh.as_file().lock().map_err(doing)?;
         let text = serde_json::to_string(&record)
             .map_err(|error| Error::new(Code::Internal, format!("a run cannot be recorded: {error}")))?;
         fresh.write_all(text.as_bytes()).map_err(doing)?;
         let path = directory.join(format!("{}.json", record.id));
-        let file = fresh.persist(&path).map_err(|error| doing(error.error))?;
+        let file = fresh.persist(&path, true).map_err(doing)?;
         Ok(Self {
             record,
             path,

@@ -2,6 +2,7 @@
 
 use super::unwritable;
 use crate::error::{Code, Error, Result};
+use crate::temporary_files::TemporaryFile;
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write as _};
@@ -53,12 +54,12 @@ impl SessionRecord {
         let doing = unwritable(&path);
         let text = serde_json::to_vec(self)
             .map_err(|error| Error::new(Code::Internal, format!("a session cannot be recorded: {error}")))?;
-        let mut fresh = tempfile::NamedTempFile::new_in(folder).map_err(&doing)?;
+        let mut fresh = TemporaryFile::create_in(folder, ".tmp").map_err(&doing)?;
         fresh
             .write_all(&text)
             .and_then(|()| fresh.as_file().sync_all())
             .map_err(&doing)?;
-        fresh.persist(&path).map_err(|error| doing(error.error))?;
+        fresh.persist(&path, true).map_err(&doing)?;
         sync_folder(folder)
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::private_files;
+use crate::temporary_files::TemporaryFile;
 use crate::ui::output_file::check_replaceable;
 use std::fs;
 use std::io::Write;
@@ -65,17 +66,18 @@ pub fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    #[cfg_attr(not(unix), allow(unused_mut))] // nothing to set there
-    let mut options = tempfile::Builder::new();
     // It has the mode from the beginning.
     #[cfg(unix)]
-    options.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    let fresh = TemporaryFile::create_with_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(mode));
     #[cfg(not(unix))]
-    let _ = mode;
-    let mut fresh = options.tempfile_in(dir).map_err(doing)?;
+    let fresh = {
+        let _ = mode;
+        TemporaryFile::create_in(dir, ".tmp")
+    };
+    let mut fresh = fresh.map_err(doing)?;
     fresh.write_all(text.as_bytes()).map_err(doing)?;
     fresh.as_file().sync_all().map_err(doing)?;
-    fresh.persist(path).map_err(|error| doing(error.error))?;
+    fresh.persist(path, true).map_err(doing)?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::sql::Interrupter;
 use crate::sync::lock;
+use crate::temporary_files::remove_unfinished;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, Once, OnceLock};
 
@@ -48,6 +49,7 @@ pub fn press() {
     }
     // A pager has the terminal: what is pressed there is no wish to leave.
     if !PAGING.load(Ordering::SeqCst) && PRESSED.fetch_add(1, Ordering::SeqCst) >= 2 {
+        remove_unfinished();
         std::process::exit(130);
     }
     for interrupter in lock(&CONNECTIONS).iter() {

@@ -2,6 +2,7 @@
 
 use super::render::Escape;
 use super::render::text::visible;
+use crate::change_outcome::note_lasting_change;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -23,6 +24,8 @@ pub struct Output {
     /// As the user named it; none for standard output.
     name: Option<String>,
     child: Option<Child>,
+    /// The program has ended before everything was written to it. It need not read all it is given: the rest is left out.
+    is_cut: bool,
     /// Whether standard output is a terminal, which results must not be able to control.
     guards: bool,
 }
@@ -53,6 +56,7 @@ impl Output {
             writer: BufWriter::with_capacity(BUFFER, stdout()),
             name: None,
             child: None,
+            is_cut: false,
             guards: false,
         }
     }
@@ -108,6 +112,19 @@ impl Output {
         }
     }
 
+    /// What became of writing, where the end of a program that results are piped to is no failure.
+    fn pass_cut(&mut self, written: io::Result<()>) -> io::Result<()> {
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.child.is_some() => {
+                self.is_cut = true;
+                // What is left in the buffer would be written when that is dropped.
+                self.writer = BufWriter::with_capacity(BUFFER, Box::new(io::sink()));
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
     /// Ends what is open and goes back to standard output. Waits for a program that results were piped to.
     pub fn reset(&mut self) -> io::Result<()> {
         let flushed = self.writer.flush();
@@ -116,6 +133,7 @@ impl Output {
         }
         self.writer = BufWriter::with_capacity(BUFFER, stdout());
         self.name = None;
+        self.is_cut = false;
         if let Some(mut child) = self.child.take() {
             child.wait()?;
         }
@@ -128,6 +146,9 @@ impl Output {
 
     /// Sends results to a file, `|program`, `stdout`, `stderr` or (`off`) nowhere.
     pub fn redirect(&mut self, place: &str) -> Result<(), RedirectError> {
+        if !matches!(place, "stdout" | "stderr" | "off") {
+            note_lasting_change();
+        }
         let (writer, child): (Box<dyn Write>, _) = match place {
             "stdout" => {
                 self.name = Some(place.to_owned());
@@ -171,12 +192,20 @@ impl Write for Output {
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.is_cut {
+            return Ok(());
+        }
         let printable = self.guarded(bytes);
-        self.writer.write_all(&printable)
+        let written = self.writer.write_all(&printable);
+        self.pass_cut(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
+        if self.is_cut {
+            return Ok(());
+        }
+        let flushed = self.writer.flush();
+        self.pass_cut(flushed)
     }
 }
 
@@ -195,5 +224,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         out.redirect(folder.path().join("out").to_str().unwrap()).unwrap();
         assert_eq!(out.guarded(text), text);
+    }
+
+    #[test]
+    fn output_to_a_program_that_ends_early_goes_on_without_it() {
+        let mut out = Output::stdout();
+        out.redirect("|true").unwrap();
+        for _ in 0..64 {
+            out.write_all(&[b'x'; BUFFER]).unwrap();
+        }
+        out.flush().unwrap();
+        out.reset().unwrap();
+        assert!(out.is_standard());
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! The source may be damaged, not a database, or in use by an application. It is read through SQLite's online backup,
 //! so the copy is consistent and has what is still in a write-ahead log; then the copy is checked. Nothing is written
-//! to the source.
+//! to the source, but what a program that was killed left unfinished in it is undone.
 
 use super::codes::meaning;
+use super::companions::{BUSY, journal_of, log_of, roll_back_unfinished};
 use super::restrict::distrust_schema;
 use crate::error::{Code, Error, Result};
 use crate::sqlite_header;
@@ -13,7 +14,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Pages copied between two reports of progress: 16 MiB with the usual page size.
@@ -21,9 +22,6 @@ const STEP: i32 = 4096;
 
 /// How long an application may keep the source locked.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long whoever has a database open may still take to close it.
-const BUSY: Duration = Duration::from_millis(500);
 
 /// Copies the database at `from` to `to`, which is made again, and checks the copy. `progress` is called with the bytes
 /// done and the total, and may stop the work with an error. After an error the caller removes what is left at `to`.
@@ -159,25 +157,16 @@ fn check_header(path: &Path) -> Result<()> {
     let pages = u64::from(number(28));
     let trusted = number(24) == number(92);
     let expected = pages * page_size;
-    if trusted && metadata.len() < expected && log_of(path).is_none() {
+    if trusted && metadata.len() < expected && log_of(path).is_none() && journal_of(path).is_none() {
         return refuse(&format!("it is cut off: it has {} of {expected} bytes", metadata.len()));
     }
     Ok(())
 }
 
-/// The write-ahead log beside a database, if it is not empty. It is beside the file that a link leads to.
-fn log_of(path: &Path) -> Option<PathBuf> {
-    let mut log = std::fs::canonicalize(path).ok()?.into_os_string();
-    log.push("-wal");
-    let log = PathBuf::from(log);
-    std::fs::metadata(&log)
-        .is_ok_and(|metadata| metadata.len() > 0)
-        .then_some(log)
-}
-
 /// Opens the source for reading. If its directory is not writable, SQLite cannot use a write-ahead log; if there is
 /// none, the file is complete without it.
 fn open_source(path: &Path) -> Result<Connection> {
+    roll_back_unfinished(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let probe = |connection: &Connection| {
         distrust_schema(connection)?;
@@ -191,7 +180,8 @@ fn open_source(path: &Path) -> Result<Connection> {
             if matches!(
                 error.sqlite_error_code(),
                 Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
-            ) && log_of(path).is_none() =>
+            ) && log_of(path).is_none()
+                && journal_of(path).is_none() =>
         {
             let url = immutable_url(path)?;
             Connection::open_with_flags(url.as_str(), flags | OpenFlags::SQLITE_OPEN_URI)
@@ -330,6 +320,34 @@ mod tests {
                 .unwrap(),
             5000
         );
+    }
+
+    #[test]
+    fn copy_of_a_database_whose_writer_was_killed_has_none_of_its_transaction() {
+        let dir = tempfile::tempdir().unwrap();
+        let (live, from) = (dir.path().join("live"), dir.path().join("from"));
+        let writer = sample(
+            &live,
+            "create table t(a);
+             with recursive c(x) as (select 1 union all select x + 1 from c limit 10000) insert into t select x from c;
+             pragma cache_size = 5; begin; update t set a = -1",
+        );
+        // What is on disk in the middle of a transaction is what a kill leaves.
+        std::fs::copy(&live, &from).unwrap();
+        std::fs::copy(dir.path().join("live-journal"), dir.path().join("from-journal")).unwrap();
+        drop(writer);
+        let torn = |path: &Path| -> i64 {
+            let url = immutable_url(path).unwrap();
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            let connection = Connection::open_with_flags(url.as_str(), flags).unwrap();
+            connection
+                .query_row("select count(*) from t where a = -1", [], |row| row.get(0))
+                .unwrap()
+        };
+        assert!(torn(&from) > 0, "the transaction has reached the file");
+        let to = dir.path().join("to");
+        copy(&from, &to).unwrap();
+        assert_eq!(torn(&to), 0);
     }
 
     #[test]

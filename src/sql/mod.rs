@@ -5,6 +5,7 @@
 //! Nothing here knows of control planes, accounts or terminals: a shell needs a [`Target`], not an account.
 
 pub mod codes;
+pub mod companions;
 pub mod content;
 pub mod copy;
 pub mod digest;
@@ -433,6 +434,14 @@ pub trait Session {
 
     /// Whether [`Session::engine`] returns one.
     fn is_local(&self) -> bool;
+}
+
+/// Like [`open`], for a file that is of no use before the work on it is done: if that ends in the middle, nothing has changed.
+pub fn open_scratch(target: &Target) -> crate::error::Result<Box<dyn Session>> {
+    match target {
+        Target::File { .. } | Target::Memory => Ok(Box::new(file::FileSession::open(target)?.of_scratch())),
+        Target::Remote { .. } => open(target),
+    }
 }
 
 /// Connects to `target`. A missing file is created at once, if the target allows it.

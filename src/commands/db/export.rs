@@ -11,13 +11,13 @@ use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{Connection, Database};
 use crate::error::{Code, Error, Result};
 use crate::shell::{dump, interrupt};
-use crate::sql::{self, copy};
+use crate::sql::{self, companions, copy};
+use crate::temporary_files::TemporaryFile;
 use crate::ui::output_file::check_replaceable;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 
 crate::commands::schemas::document!("db export", "db dump" => Exported);
 
@@ -78,6 +78,9 @@ pub(super) fn export(ctx: &Context, args: Export) -> Result<()> {
     }
     let mut output = Output::begin(&path, args.overwrite)?;
     original.write(ctx, &mut output)?;
+    if args.overwrite || path.symlink_metadata().is_err() {
+        companions::remove_companions(&path)?;
+    }
     let exported = output.finish(name, original.location(), path, args.overwrite)?;
     exported.show(ctx, "Exported")
 }
@@ -272,12 +275,12 @@ fn connect(ctx: &Context, name: &DatabaseName, location: Option<&LocationCode>) 
 }
 
 /// A file that appears under its name only when it is complete.
-struct Output(NamedTempFile);
+struct Output(TemporaryFile);
 
 impl Output {
     /// One that gets no name.
     fn temporary_file() -> Result<Self> {
-        let made = tempfile::Builder::new().prefix("torso-export-").tempfile();
+        let made = TemporaryFile::create("torso-export-", "");
         made.map(Self)
             .map_err(|error| Error::io(error, "cannot make a temporary file"))
     }
@@ -291,9 +294,7 @@ impl Output {
             Some(dir) if !dir.as_os_str().is_empty() => dir,
             _ => Path::new("."),
         };
-        tempfile::Builder::new()
-            .prefix(".torso-")
-            .tempfile_in(dir)
+        TemporaryFile::create_in(dir, ".torso-")
             .map(Self)
             .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))
     }
@@ -312,14 +313,10 @@ impl Output {
     ) -> Result<Exported> {
         let doing = |error| Error::io(error, format!("cannot write {}", path.display()));
         self.0.as_file().sync_all().map_err(doing)?;
-        let persisted = if overwrite {
-            self.0.persist(&path)
-        } else {
-            self.0.persist_noclobber(&path)
-        };
-        let file = persisted.map_err(|error| match error.error.kind() {
+        let persisted = self.0.persist(&path, overwrite);
+        let file = persisted.map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => exists(&path),
-            _ => doing(error.error),
+            _ => doing(error),
         })?;
         let size_bytes = file.metadata().map_err(doing)?.len();
         Ok(Exported {

@@ -4,11 +4,11 @@
 //! piece, so that memory stays flat. What the file holds is told by `sniff`.
 
 use crate::error::{Code, Error, Result};
+use crate::temporary_files::TemporaryFile;
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 
 /// Bytes read at once.
 const PIECE: usize = 1 << 17;
@@ -29,7 +29,7 @@ pub(crate) struct Input {
     label: PathBuf,
     /// Its name without the extension of a compressed file.
     name: PathBuf,
-    decoded: Option<NamedTempFile>,
+    decoded: Option<TemporaryFile>,
 }
 
 impl Input {
@@ -123,8 +123,8 @@ fn damaged(path: &Path, is_gzip: bool, error: io::Error) -> Error {
 }
 
 /// Writes everything into a temporary file.
-fn spool(text: &mut dyn BufRead) -> io::Result<NamedTempFile> {
-    let mut file = tempfile::Builder::new().prefix("torso-import-").tempfile()?;
+fn spool(text: &mut dyn BufRead) -> io::Result<TemporaryFile> {
+    let mut file = TemporaryFile::create("torso-import-", "")?;
     io::copy(text, &mut file)?;
     file.flush()?;
     Ok(file)

@@ -3,6 +3,7 @@
 use crate::control::types::Connection;
 use crate::error::{Code, Error, Result};
 use crate::sql::Target;
+use crate::sql::companions::roll_back_unfinished;
 use std::path::PathBuf;
 
 /// For reading and, where the instance allows it, writing.
@@ -32,6 +33,9 @@ pub(crate) fn target(connection: &Connection) -> Result<Target> {
 
 /// For reading only.
 pub(super) fn reading(connection: &Connection) -> Result<Target> {
+    if let Some(path) = connection.url.path().filter(|_| !connection.read_only) {
+        roll_back_unfinished(path)?;
+    }
     target(connection).map(|target| target.restricted(true, false))
 }
 

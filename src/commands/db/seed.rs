@@ -230,7 +230,7 @@ pub(crate) struct Built {
 
 /// Makes the staged file through a session. Nobody else sees it, so speed costs nothing: it is made durable at the end.
 fn fill<T>(staging: &Staging, fill: impl FnOnce(&mut dyn Session) -> Result<T>) -> Result<T> {
-    let mut session = sql::open(&Target::file(&staging.path))?;
+    let mut session = sql::open_scratch(&Target::file(&staging.path))?;
     interrupt::on_interrupt(session.interrupter());
     for pragma in ["locking_mode = EXCLUSIVE", "journal_mode = MEMORY", "synchronous = OFF"] {
         query::rows(session.as_mut(), &format!("PRAGMA {pragma}"))?;

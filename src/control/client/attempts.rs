@@ -2,9 +2,10 @@
 //! One try is `http`'s.
 
 use super::call::{ApiCall, POLL, PROBE, TRIES_FOR_THE_ANSWER};
-use super::failed_call::{ChangeUnderWay, FailedCall, uncertain};
+use super::failed_call::{FailedCall, uncertain};
 use super::http::ApiTransport;
-use crate::control::endpoints::Operation;
+use crate::change_outcome::ChangeUnderWay;
+use crate::control::endpoints::{Method, Operation};
 use crate::control::idempotency::{ANNOUNCED, ANNOUNCEMENT};
 use crate::error::{Code, Error};
 use reqwest::blocking::Response;
@@ -28,7 +29,7 @@ impl ApiTransport {
         deadline: Instant,
         finish: impl Fn(Response) -> std::result::Result<T, FailedCall>,
     ) -> std::result::Result<T, LastFailure> {
-        let _change = ChangeUnderWay::begin(call);
+        let _change = (call.method != Method::Get).then(ChangeUnderWay::begin);
         let mut lost = false;
         let url = self
             .url(&call.path, &call.query)

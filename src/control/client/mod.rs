@@ -34,7 +34,6 @@ mod wire;
 
 pub use call::RetryPolicy;
 pub use export::Exported;
-pub use failed_call::hint_of_unknown_outcome;
 
 use super::endpoints::{Method, Operation};
 use super::names::{DatabaseName, GroupName, OrganizationSlug};

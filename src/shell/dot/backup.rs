@@ -3,10 +3,13 @@
 use super::CommandCall;
 use super::local::local;
 use super::open::target;
+use crate::change_outcome::{ChangeUnderWay, note_lasting_change};
 use crate::shell::exec::confirm::confirm;
 use crate::shell::state::{Shell, ShellResult};
 use crate::shell::words::is_option;
 use crate::sql::Target;
+use crate::sql::companions::remove_companions;
+use crate::temporary_files::{TemporaryFile, UnfinishedFile};
 use crate::ui::output_file::check_replaceable;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
@@ -81,6 +84,7 @@ pub fn backup(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
         return backup_server(shell, database, file);
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI;
+    let _unfinished = UnfinishedFile::begin(Path::new(file));
     let Ok(mut copied) = Connection::open_with_flags(file, flags) else {
         return shell.fail(format_args!("Error: cannot open \"{file}\""));
     };
@@ -106,19 +110,21 @@ fn backup_server(shell: &mut Shell<'_>, database: &str, file: &str) -> ShellResu
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let Ok(made) = tempfile::Builder::new().prefix(".torso-").tempfile_in(folder) else {
+    let Ok(made) = TemporaryFile::create_in(folder, ".torso-") else {
         return shell.fail(format_args!("Error: cannot open \"{file}\""));
     };
-    let made = made.into_temp_path();
-    let to = elsewhere(shell, &made.to_string_lossy(), false)?;
+    let to = elsewhere(shell, &made.path().to_string_lossy(), false)?;
     let copied = super::transfer::copy_to(shell.session()?, &to);
     super::auth::install_authorizer(shell);
     if let Err(error) = copied {
         return shell.fail(format_args!("Error: {error}"));
     }
-    match made.persist(file) {
-        Ok(()) => Ok(()),
-        Err(error) => shell.fail(format_args!("Error: cannot write \"{file}\": {}", error.error)),
+    if let Err(error) = remove_companions(Path::new(file)) {
+        return shell.fail(format_args!("Error: {error}"));
+    }
+    match made.persist(Path::new(file), true) {
+        Ok(_) => Ok(()),
+        Err(error) => shell.fail(format_args!("Error: cannot write \"{file}\": {error}")),
     }
 }
 
@@ -182,10 +188,15 @@ pub fn restore(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
             ));
         }
     };
+    let change = ChangeUnderWay::begin();
     let copied = copy(&source, "main", local(shell, "restore")?, database);
     shell.statements.wrote = true;
+    drop(change);
     match copied {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            note_lasting_change();
+            Ok(())
+        }
         Err(message) => shell.fail(format_args!("Error: {message}")),
     }
 }

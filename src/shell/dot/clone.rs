@@ -8,6 +8,7 @@ use crate::sql::Target;
 use crate::sql::restrict::restrict_connection;
 use crate::sql::text::value_to_text;
 use crate::sqltext::quote::identifier;
+use crate::temporary_files::UnfinishedFile;
 use rusqlite::Connection;
 
 /// Says what was cloned, as classic does.
@@ -29,6 +30,10 @@ pub fn clone(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
         return shell.say(format_args!("File \"{file}\" already exists."));
     }
     let to = elsewhere(shell, file, false)?;
+    let _unfinished = match &to {
+        Target::File { path, .. } => UnfinishedFile::begin(path),
+        _ => None,
+    };
     let copied = super::transfer::copy_to(shell.session()?, &to);
     super::auth::install_authorizer(shell);
     if let (Err(_), Target::File { path, .. }) = (&copied, &to) {

@@ -4,6 +4,7 @@ use super::CommandCall;
 use crate::shell::output::RedirectError;
 use crate::shell::render::Mode;
 use crate::shell::state::{Interrupt, Shell, ShellResult, ToOpen};
+use crate::temporary_files::TemporaryFile;
 use std::io::Write;
 
 /// Where `.output` and its kin are to send results.
@@ -81,14 +82,13 @@ fn redirect(shell: &mut Shell<'_>, call: &CommandCall, once: bool, program: Opti
     shell.redirection.remaining = if once { 2 } else { 0 };
     shell.reset_output()?;
     let place = if let Some(program) = wanted.program {
-        let Ok(file) = tempfile::Builder::new().suffix(program.suffix()).tempfile() else {
+        let Ok(file) = TemporaryFile::create(".tmp", program.suffix()) else {
             return shell.fail(format_args!("Error: cannot create a temporary file"));
         };
-        let path = file.into_temp_path();
-        let place = path.to_string_lossy().into_owned();
+        let place = file.path().to_string_lossy().into_owned();
         let settings = &mut shell.settings;
         shell.redirection.to_open = Some(ToOpen {
-            file: path,
+            file,
             ending: if program == Program::Browser { PAGE.1 } else { "" },
             style: settings.style.clone(),
             echo: settings.echo,

@@ -5,6 +5,7 @@ use crate::error::{Code, Error, Result};
 use crate::private_files;
 use crate::shell::exec::run_line;
 use crate::shell::state::{Shell, ShellResult};
+use crate::temporary_files::TemporaryFile;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
@@ -41,10 +42,10 @@ fn change<T>(path: &Path, change: impl FnOnce(&mut Queries) -> T) -> Result<T> {
     let result = change(&mut queries);
     let text = serde_json::to_string_pretty(&queries).map_err(|error| doing(error.into()))?;
     // A temporary file is 0600 from birth.
-    let mut fresh = tempfile::NamedTempFile::new_in(directory).map_err(doing)?;
+    let mut fresh = TemporaryFile::create_in(directory, ".tmp").map_err(doing)?;
     writeln!(fresh, "{text}").map_err(doing)?;
     fresh.as_file().sync_all().map_err(doing)?;
-    fresh.persist(path).map_err(|error| doing(error.error))?;
+    fresh.persist(path, true).map_err(doing)?;
     Ok(result)
 }
 

@@ -1,6 +1,7 @@
 //! `.system`, `.shell` and `.cd`: the operating system.
 
 use super::CommandCall;
+use crate::change_outcome::note_lasting_change;
 use crate::shell::output::shell_command;
 use crate::shell::state::{Shell, ShellResult};
 use std::io::Write;
@@ -31,6 +32,7 @@ pub fn system(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
         })
         .collect();
     shell.out.flush()?;
+    note_lasting_change();
     let status = shell_command(&words.join(" ")).status();
     #[cfg(unix)]
     let raw = status.map_or(-1, std::os::unix::process::ExitStatusExt::into_raw);

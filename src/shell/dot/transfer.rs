@@ -372,7 +372,7 @@ pub fn copy_to(source: &mut dyn Session, to: &Target) -> Result<Copied> {
             let (sender, receiver) = sync_channel(AHEAD);
             let plan = &plan;
             let writer = scope.spawn(move || -> Result<Copied> {
-                let mut destination = sql::open(to)?;
+                let mut destination = sql::open_scratch(to)?;
                 interrupt::on_interrupt(destination.interrupter());
                 if number(destination.as_mut(), "SELECT count(*) FROM sqlite_schema")? > 0 {
                     return Err(Error::new(Code::InvalidValue, "the destination is not empty"));

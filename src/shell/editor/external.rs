@@ -1,6 +1,7 @@
 //! Text in the user's own editor.
 
 use crate::error::{Code, Error, Result};
+use crate::temporary_files::TemporaryFile;
 use std::io::Write;
 use std::process::Command;
 
@@ -16,11 +17,7 @@ pub fn edit(text: &str) -> Result<Option<String>> {
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
         .unwrap_or_else(|| "vi".to_owned());
     // Made 0600, and removed when dropped. The ending lets editors choose their highlighting.
-    let mut file = tempfile::Builder::new()
-        .prefix("torso-")
-        .suffix(".sql")
-        .tempfile()
-        .map_err(failed)?;
+    let mut file = TemporaryFile::create("torso-", ".sql").map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     if !text.is_empty() && !text.ends_with('\n') {
         file.write_all(b"\n").map_err(failed)?;

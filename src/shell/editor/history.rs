@@ -6,6 +6,7 @@
 
 use super::lines;
 use crate::private_files;
+use crate::temporary_files::TemporaryFile;
 use rustyline::history::{History as Recall, SearchDirection, SearchResult};
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -88,14 +89,14 @@ impl History {
     fn rewrite(&self, file: &Path) -> io::Result<()> {
         let directory = file.parent().unwrap_or(Path::new("."));
         // A temporary file is made 0600.
-        let mut fresh = tempfile::NamedTempFile::new_in(directory)?;
+        let mut fresh = TemporaryFile::create_in(directory, ".tmp")?;
         let mut text = String::new();
         for entry in &self.entries {
             text.push_str(&escape(&lines::unfold(entry)));
             text.push('\n');
         }
         fresh.write_all(text.as_bytes())?;
-        fresh.persist(file)?;
+        fresh.persist(file, true)?;
         Ok(())
     }
 

@@ -131,7 +131,7 @@ fn virtual_table(sql: &str) -> Option<String> {
     });
     let (after, _) = at.into_iter().find(|(_, text)| text.eq_ignore_ascii_case("VALUES"))?;
     let values = sql[after..].trim_end().trim_end_matches(';');
-    let mut engine = crate::sql::open(&crate::sql::Target::Memory).ok()?;
+    let mut engine = crate::sql::open_scratch(&crate::sql::Target::Memory).ok()?;
     // They are the script's, and nothing in a script for a server is meant for this machine.
     let _restriction = crate::sql::restrict::restrict(engine.as_mut()).ok()?;
     let row = collect(engine.as_mut(), &format!("VALUES{values}"), &[]).ok()?.pop()?;

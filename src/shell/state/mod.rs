@@ -22,6 +22,7 @@ use super::render::Style;
 use crate::error::{Code, Error};
 use crate::sql::query::collect;
 use crate::sql::{self, Args, Failure, Outcome, ServerCost, Session, Sink, Target, Value};
+use crate::temporary_files::TemporaryFile;
 use crate::ui::report;
 use script::{DeferredRow, PendingBatch};
 use std::fmt;
@@ -29,7 +30,7 @@ use std::io::Write;
 
 /// A file that results go to, to be opened in a program when it is complete.
 pub struct ToOpen {
-    pub file: tempfile::TempPath,
+    pub file: TemporaryFile,
     /// What ends it.
     pub ending: &'static str,
     /// The settings to go back to.
@@ -325,7 +326,7 @@ impl<'h> Shell<'h> {
     }
 
     /// Hands a finished file to the desktop. The file stays until the program has read it.
-    fn open_in_program(&mut self, file: tempfile::TempPath) -> ShellResult {
+    fn open_in_program(&mut self, file: TemporaryFile) -> ShellResult {
         let Ok(path) = file.keep() else {
             return Ok(());
         };

@@ -5,12 +5,14 @@
 //! opens the new one between two statements. Consecutive statements that differ only in their values are prepared once
 //! (`repeated`).
 
+mod changes;
 mod connect;
 mod failure;
 mod repeated;
 mod run;
 mod statement;
 
+use self::changes::{ChangeTracker, TrackedStatement};
 use self::connect::{FileIdentity, connect, identify};
 use self::failure::failure;
 use self::repeated::{RepeatedInsert, RepeatedOutcome};
@@ -39,6 +41,7 @@ pub(super) struct FileSession {
     watched: bool,
     /// The repeated_insert of the last repeated statement.
     repeated_insert: RepeatedInsert,
+    changes: ChangeTracker,
 }
 
 impl FileSession {
@@ -54,7 +57,19 @@ impl FileSession {
             verbatim: false,
             watched: false,
             repeated_insert: RepeatedInsert::default(),
+            changes: ChangeTracker::default(),
         })
+    }
+
+    /// The same for a file that nobody else sees before the work on it is done.
+    pub(super) fn of_scratch(mut self) -> Self {
+        self.changes.is_scratch = true;
+        self
+    }
+
+    fn begin_statement(&self) -> TrackedStatement {
+        self.changes
+            .begin(&self.connection, matches!(self.target, Target::Memory))
     }
 
     /// Rows that the last statement changed; `total` is the count before it.
@@ -82,11 +97,14 @@ impl FileSession {
             self.identity = identity;
         }
     }
-}
 
-impl Session for FileSession {
-    fn run(&mut self, sql: &str, args: &Args, sink: &mut dyn Sink) -> std::result::Result<Outcome, Failure> {
-        self.follow();
+    fn run_statement(
+        &mut self,
+        sql: &str,
+        args: &Args,
+        sink: &mut dyn Sink,
+        tracked: &mut TrackedStatement,
+    ) -> std::result::Result<Outcome, Failure> {
         match self.repeated(sql, sink) {
             RepeatedOutcome::Done(outcome) => return Ok(outcome),
             RepeatedOutcome::Failed(failure) => return Err(failure),
@@ -98,11 +116,13 @@ impl Session for FileSession {
         }
         let changes_before = self.connection.total_changes();
         let Some(mut statement) = FileStatement::prepare(&self.connection, &sql[..consumed])? else {
+            tracked.set_empty();
             return Ok(Outcome {
                 consumed,
                 ..Outcome::default()
             });
         };
+        tracked.describe(&statement, sql);
         statement.bind(args)?;
         sink.prepared(&statement.describe()).map_err(Failure::Sink)?;
         let rows = stream(&mut statement, sink)?;
@@ -119,8 +139,7 @@ impl Session for FileSession {
         })
     }
 
-    fn insert_many(&mut self, sql: &str, rows: &mut dyn Rows) -> std::result::Result<u64, Failure> {
-        self.follow();
+    fn insert_rows(&mut self, sql: &str, rows: &mut dyn Rows) -> std::result::Result<u64, Failure> {
         let Some(mut statement) = FileStatement::prepare(&self.connection, sql)? else {
             return Ok(0);
         };
@@ -139,6 +158,24 @@ impl Session for FileSession {
             nth += 1;
         }
         Ok(taken)
+    }
+}
+
+impl Session for FileSession {
+    fn run(&mut self, sql: &str, args: &Args, sink: &mut dyn Sink) -> std::result::Result<Outcome, Failure> {
+        self.follow();
+        let mut tracked = self.begin_statement();
+        let ran = self.run_statement(sql, args, sink, &mut tracked);
+        self.changes.end(&tracked, &self.connection, ran.is_ok());
+        ran
+    }
+
+    fn insert_many(&mut self, sql: &str, rows: &mut dyn Rows) -> std::result::Result<u64, Failure> {
+        self.follow();
+        let tracked = self.begin_statement();
+        let inserted = self.insert_rows(sql, rows);
+        self.changes.end(&tracked, &self.connection, inserted.is_ok());
+        inserted
     }
 
     fn in_transaction(&mut self) -> bool {

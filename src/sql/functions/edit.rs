@@ -1,6 +1,7 @@
 //! `edit`: a value in the user's editor, from SQL.
 
 use super::{DIRECT, refused, text};
+use crate::temporary_files::TemporaryFile;
 use rusqlite::functions::Context;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Result};
@@ -25,7 +26,7 @@ fn edit(context: &Context<'_>) -> Result<Value> {
     let content = text(name).ok_or_else(|| refused("NULL input to edit()"))?;
     let editor = editor(context)?;
     let failed = |_| refused("edit() cannot write its temporary file");
-    let mut file = tempfile::NamedTempFile::with_prefix("torso-").map_err(failed)?;
+    let mut file = TemporaryFile::create("torso-", "").map_err(failed)?;
     file.write_all(&content).and_then(|()| file.flush()).map_err(failed)?;
     // Through the shell, because the editor may come with arguments; the path is passed beside it, so nothing in it is parsed.
     let status = Command::new("/bin/sh")

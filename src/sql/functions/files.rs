@@ -1,6 +1,7 @@
 //! `readfile`, `writefile`, `lsmode`: files from SQL.
 
 use super::{DIRECT, PURE, refused, text};
+use crate::change_outcome::note_lasting_change;
 use crate::private_files;
 use rusqlite::functions::Context;
 use rusqlite::types::{Value, ValueRef};
@@ -95,6 +96,7 @@ fn write(context: &Context<'_>) -> Result<Value> {
 }
 
 fn make(file: &Path, data: &[u8], mode: u32) -> io::Result<usize> {
+    note_lasting_change();
     match mode & TYPE {
         LINK => {
             private_files::link(&path_of(data), file)?;

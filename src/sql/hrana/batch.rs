@@ -30,7 +30,7 @@ pub(super) fn run(state: &mut State, cancel: &Cancel, statements: &[BatchStateme
             continue;
         }
         let batch = batch(state, &statements[done.len()..]);
-        if batch < 2 || !send(state, cancel, &statements[done.len()..][..batch], &mut done)? {
+        if batch < 2 || !send_tracked(state, cancel, &statements[done.len()..][..batch], &mut done)? {
             let many = batch.max(1);
             for _ in 0..many {
                 let statement = statements[done.len()];
@@ -76,6 +76,19 @@ fn changes_schema(statement: &str) -> bool {
     const FIRST: [&str; 3] = ["CREATE", "DROP", "ALTER"];
     let first = significant_tokens(statement).next();
     first.is_some_and(|(_, word)| FIRST.iter().any(|name| word.eq_ignore_ascii_case(name)))
+}
+
+/// The same as [`send`], noted as a change (`crate::change_outcome`).
+fn send_tracked(
+    state: &mut State,
+    cancel: &Cancel,
+    statements: &[BatchStatement<'_>],
+    done: &mut BatchOutcomes,
+) -> Result<bool> {
+    let change = state.begin_change(true);
+    let sent = send(state, cancel, statements, done);
+    state.end_change(change, matches!(sent, Ok(true)));
+    sent
 }
 
 /// Sends statements as one batch and appends the outcomes of those that the server has run. False if it refused the

@@ -10,6 +10,7 @@
 mod address;
 mod batch;
 mod bulk;
+mod changes;
 mod cursor_answer;
 mod error_body;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod transport;
 
 use self::address::Address;
 pub(in crate::sql) use self::address::display_url;
+use self::changes::may_last;
 use self::keep_alive::KeepAlive;
 use self::server_error::ENDED;
 use self::statement::Run;
@@ -74,6 +76,8 @@ struct State {
     last_insert_rowid: i64,
     /// Something was written through the stream, so its `total_changes()` must not be lost.
     wrote: bool,
+    /// The open transaction has changed something.
+    is_pending: bool,
     keeping_alive: bool,
     /// Statements that may write are refused.
     read_only: bool,
@@ -103,6 +107,7 @@ impl HranaSession {
             counted: 0,
             last_insert_rowid: 0,
             wrote: false,
+            is_pending: false,
             keeping_alive: false,
             read_only: false,
             tell_costs: false,
@@ -198,6 +203,10 @@ impl State {
         let statement = &sql[summary.start..consumed];
         let begun = Instant::now();
         let waited = self.stream.waited();
+        let change = may_last(&summary).then(|| {
+            let commits = matches!(summary.kind, StatementKind::Commit | StatementKind::Release);
+            self.begin_change(commits)
+        });
         let mut run = Run {
             state: self,
             cancel,
@@ -210,6 +219,9 @@ impl State {
         };
         let ran = run.run(args);
         let (rows, signless) = (run.rows, run.signless);
+        if let Some(change) = change {
+            self.end_change(change, ran.is_ok());
+        }
         if ran.is_err() && cancel.cancelled() {
             self.stream.leave_behind();
         }
@@ -266,7 +278,9 @@ impl Session for HranaSession {
             };
             let started = Instant::now();
             tell(Moment::Begun);
+            let change = state.begin_change(false);
             let inserted = insert::insert_many(&mut state.stream, cancel, sql, rows);
+            state.end_change(change, inserted.is_ok());
             tell(Moment::Ended(started.elapsed()));
             if let Ok(inserted) = &inserted {
                 state.count(inserted.changes);

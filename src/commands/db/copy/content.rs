@@ -182,7 +182,7 @@ pub(in crate::commands::db) fn rebuild(from: &Context, database: &DatabaseName, 
     writer.flush().map_err(doing)?;
     drop(writer);
     script.rewind().map_err(doing)?;
-    let mut copy = sql::open(&Target::file(path))?;
+    let mut copy = sql::open_scratch(&Target::file(path))?;
     for pragma in ["locking_mode = EXCLUSIVE", "journal_mode = MEMORY", "synchronous = OFF"] {
         query::rows(copy.as_mut(), &format!("PRAGMA {pragma}"))?;
     }

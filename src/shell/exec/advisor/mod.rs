@@ -86,7 +86,7 @@ struct RowlessCopy {
 
 impl RowlessCopy {
     fn new(original: &mut dyn Session) -> Result<Self> {
-        let mut session = sql::open(&Target::Memory)?;
+        let mut session = sql::open_scratch(&Target::Memory)?;
         let objects = rows(
             original,
             "SELECT sql FROM sqlite_schema WHERE sql NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
