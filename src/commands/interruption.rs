@@ -4,6 +4,7 @@ use crate::error::{Code, Error, Result};
 use crate::shell::interrupt;
 
 /// Takes Ctrl-C over from now on: long work asks [`check_interrupted`] now and then, and ends in order.
+#[cfg(feature = "server")]
 pub(super) fn catch_interrupts() {
     interrupt::install();
 }
