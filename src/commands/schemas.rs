@@ -11,6 +11,7 @@ macro_rules! document {
         inventory::submit! {
             $crate::commands::schemas::tests::Document {
                 command: $command,
+                name: || std::any::type_name::<$type>(),
                 schema: |generator| generator.subschema_for::<$type>(),
             }
         }
@@ -30,6 +31,8 @@ pub(super) mod tests {
     /// A type that a command answers with.
     pub struct Document {
         pub command: &'static str,
+        /// The type's. Documents come in an order that the linker chooses.
+        pub name: fn() -> &'static str,
         pub schema: fn(&mut SchemaGenerator) -> Schema,
     }
 
@@ -69,7 +72,7 @@ pub(super) mod tests {
             kinds.iter().any(|document| document.command == command),
             "no type says that {command} answers with it: see `document!`"
         );
-        kinds.sort_by_key(|document| document.command == DRY_RUN);
+        kinds.sort_by_key(|document| (document.command == DRY_RUN, (document.name)()));
         let mut schemas: Vec<Schema> = kinds.iter().map(|document| (document.schema)(&mut generator)).collect();
         schemas.sort_by_key(|schema| schema.as_value().to_string());
         schemas.dedup();
