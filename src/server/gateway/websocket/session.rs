@@ -260,8 +260,8 @@ impl SocketSession {
         }
     }
 
-    /// Why a process ended the socket without a word. One that goes on does so to who wrote and may only read, and to who does not
-    /// keep to the protocol.
+    /// Why a process ended the socket without a word. One that goes on does so to who wrote and may only read, to who does not
+    /// keep to the protocol, and when roles change.
     async fn broken_off(&self) -> CloseFrame {
         if connections::connect(self.process).await.is_none() {
             return close_frame(CloseCode::Again, "the database's process has ended");
@@ -269,13 +269,10 @@ impl SocketSession {
         if self.is_read_only.load(Ordering::Relaxed) {
             return close_frame(CloseCode::Policy, &GatewayError::read_only().message);
         }
-        if !self.route.is_primary {
-            // That is also how it says that its primary has ended.
-            return close_frame(CloseCode::Again, "the replica's process has ended the socket");
-        }
+        // A replica's process does so, too, when its primary has ended, and a primary's when the database is moved.
         close_frame(
-            CloseCode::Protocol,
-            "libSQL server did not understand a message and has ended the socket",
+            CloseCode::Again,
+            "libSQL server has ended the socket: it was moved, or did not understand a message",
         )
     }
 }
