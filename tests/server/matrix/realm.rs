@@ -112,7 +112,10 @@ impl Realm {
             valid: true,
         };
         let limited = |name: &str, only, group: bool, scopes: &[&str]| {
-            let mut body = json!({ "organization": only, "scopes": scopes });
+            let mut body = json!({ "organization": only });
+            if !scopes.is_empty() {
+                body["scopes"] = json!(scopes);
+            }
             if group {
                 body["group"] = json!("default");
             }
