@@ -642,6 +642,8 @@ fn bytes_that_are_not_utf8_drop_the_line_and_nothing_else() {
     person.sees("is not UTF-8, and was dropped");
     person.sees("*\u{1b}[0m");
     person.types(CTRL_C);
+    person.sees("Ctrl-D or .quit leaves.");
+    person.sees("*\u{1b}[0m");
     person.types("select 'a = ' || a from t;\r");
     person.sees("a = 7");
 }
