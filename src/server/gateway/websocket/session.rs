@@ -132,6 +132,7 @@ impl SocketSession {
             if let Some(hello) = hello {
                 self.awaits_hello.store(true, Ordering::Relaxed);
                 self.clock.note_request();
+                self.writes.note_request();
                 if upstream_out.send(hello).await.is_err() {
                     return Some(self.broken_off().await);
                 }
