@@ -59,8 +59,7 @@ impl BodySummary {
 
     /// Whether all that the body runs are SELECTs, which leave nothing behind.
     pub fn is_all_queries(&self) -> bool {
-        let text = &self.text;
-        text.statements > 0 && text.queries == text.statements && !text.writes && !self.has_unseen
+        self.text.statements > 0 && self.has_only_queries()
     }
 
     /// Judges a text that may be SQL.
