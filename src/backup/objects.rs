@@ -5,6 +5,7 @@
 use super::{BackupDestination, s3};
 use crate::error::{Code, Error, Result};
 use crate::net::innermost;
+use crate::private_files;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use object_store::local::LocalFileSystem;
@@ -48,7 +49,7 @@ impl ObjectStorage {
         self.prefix.parts().chain(ObjectPath::from(name).parts()).collect()
     }
 
-    /// The names of all objects below a folder, with their sizes.
+    /// The names of all objects below a folder.
     pub fn list(&self, folder: &str) -> Result<Vec<String>> {
         let folder = self.path(folder);
         let skip = match self.prefix.as_ref() {
@@ -195,15 +196,9 @@ fn describe_cause(cause: &str) -> String {
 /// Opens a directory. One that is made is for its owner alone.
 fn open_directory(path: &Path, folders: &[&str]) -> Result<Box<dyn ObjectStore>> {
     let failed = |error| Error::io(error, format!("cannot use {} for backups", path.display()));
-    if !folders.is_empty() {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        // The files within get the modes that the user's umask gives, so the folder that they are in keeps others out.
-        for folder in folders {
-            builder.create(path.join(folder)).map_err(failed)?;
-        }
+    // The files within get the modes that the user's umask gives, so the folder that they are in keeps others out.
+    for folder in folders {
+        private_files::create_directory(&path.join(folder)).map_err(failed)?;
     }
     if !path.is_dir() {
         return Err(Error::new(

@@ -198,8 +198,13 @@ impl Repository {
         self.check_key(self.manifest(&name, id)?)
     }
 
+    /// Whether what is written here is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Refuses a manifest that the key, or the lack of one, does not fit.
-    fn check_key(&self, manifest: Manifest) -> Result<Manifest> {
+    pub fn check_key(&self, manifest: Manifest) -> Result<Manifest> {
         let id = &manifest.id;
         match (manifest.encrypted, &self.key) {
             (true, Some(_)) | (false, None) => Ok(manifest),

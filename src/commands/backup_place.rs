@@ -96,9 +96,3 @@ pub(super) fn planned(to: Option<&BackupDestination>, key: &KeyFile) -> Result<B
 pub(super) fn open(within: Option<&BackupDestination>, key: &KeyFile) -> Result<Repository> {
     Repository::open(&destination(within, "--in")?, key.read()?)
 }
-
-/// Whether what is written with the key is encrypted.
-#[cfg(feature = "server")]
-pub(super) fn is_encrypted(key: &KeyFile) -> Result<bool> {
-    key.read().map(|key| key.is_some())
-}

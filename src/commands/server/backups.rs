@@ -103,7 +103,7 @@ pub(super) fn back_up(ctx: &Context, args: &Backup) -> Result<()> {
     }
     let engine = super::open_engine(ctx, args.sqld.as_deref(), &EngineSettings::default())?;
     let repository = backup_place::create(args.to.as_ref(), &args.key)?;
-    if !backup_place::is_encrypted(&args.key)? {
+    if !repository.is_encrypted() {
         ctx.ui
             .warn("this backup has the keys of the server's tokens, and is not encrypted: --key-file encrypts it");
     }
@@ -358,7 +358,7 @@ fn find(repository: &Repository, id: Option<&BackupId>) -> Result<Manifest> {
     };
     newest
         .manifest
-        .and_then(|newest| repository.find_server(&newest.id))
+        .and_then(|newest| repository.check_key(newest))
         .map_err(|error| {
             let hint = error.hint_text().map(str::to_owned);
             let named = Error::new(

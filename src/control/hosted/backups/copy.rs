@@ -41,8 +41,8 @@ pub struct BackupReport {
 ///
 /// # Errors
 ///
-/// `conflict` if another backup of it takes longer than a minute, `file_not_found` if there is no server, `backup_storage` if the place cannot be
-/// written to.
+/// `conflict` if another backup of it takes longer than a minute, `file_not_found` if there is no server, `backup_storage` if the
+/// place cannot be written to.
 pub fn back_up_server(
     dir: &Path,
     engines: &Engines,
@@ -142,7 +142,7 @@ pub(super) fn remove_leftovers(dir: &Path, prefix: &str) -> Result<()> {
     Ok(())
 }
 
-/// The names in a directory, in order; none if there is no directory. The lock's own file is none.
+/// The names in a directory, in order; none if there is no directory.
 fn names(dir: &Path) -> Result<Vec<String>> {
     let unreadable = |error| Error::io(error, format!("cannot list {}", dir.display()));
     let entries = match std::fs::read_dir(dir) {
@@ -153,7 +153,7 @@ fn names(dir: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in entries {
         let name = entry.map_err(unreadable)?.file_name();
-        names.extend(name.into_string().ok().filter(|name| name != LOCK));
+        names.extend(name.into_string().ok());
     }
     names.sort();
     Ok(names)

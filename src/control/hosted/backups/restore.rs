@@ -30,8 +30,8 @@ pub struct RestoredServer {
 ///
 /// # Errors
 ///
-/// `conflict` if there is anything in the directory or while another restore is under way, `backup_damaged` if any byte of the backup is not as it was written; then
-/// nothing has been made.
+/// `conflict` if there is anything in the directory or while another restore is under way, `backup_damaged` if any byte of the
+/// backup is not as it was written; then nothing has been made.
 pub fn restore_server(
     repository: &Repository,
     manifest: &Manifest,
@@ -142,7 +142,7 @@ fn put_in_place(made: tempfile::TempDir, dir: &Path) -> Result<()> {
     dir.parent().map_or(Ok(()), disk::sync_dir)
 }
 
-/// Syncs the names in a directory and below it to disk; the files are there already.
+/// Syncs a directory and everything below it to disk: what was fetched, and what was changed since.
 fn sync_all(dir: &Path) -> Result<()> {
     let unreadable = |error| Error::io(error, format!("cannot list {}", dir.display()));
     for entry in std::fs::read_dir(dir).map_err(unreadable)? {

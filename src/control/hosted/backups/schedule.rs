@@ -112,7 +112,8 @@ impl Scheduler<'_> {
         }
     }
 
-    /// The schedule that is due first, and how long it is until then.
+    /// The schedule that is due first, and how long it is until then. Of those that are overdue it is the one whose last backup is
+    /// the oldest.
     fn next(&mut self) -> Result<Option<(BackupScheduleRow, Duration)>> {
         let schedules = self.shared.backup_schedule_rows()?;
         let is_followed = |group: &GroupKey| schedules.iter().any(|row| row.group.as_ref() == Some(group));
@@ -122,10 +123,12 @@ impl Scheduler<'_> {
         }
         let due = schedules.into_iter().map(|schedule| {
             let every = Duration::from_secs(schedule.every_seconds);
-            let pause = self.progress_of(&schedule).pause(every);
-            (schedule, pause)
+            let progress = self.progress_of(&schedule);
+            let (pause, last) = (progress.pause(every), progress.last);
+            (schedule, pause, last)
         });
-        Ok(due.min_by_key(|(_, pause)| *pause))
+        let first = due.min_by_key(|(_, pause, last)| (*pause, *last));
+        Ok(first.map(|(schedule, pause, _)| (schedule, pause)))
     }
 
     /// What is known of a subject. At first that is what the place of the backups says; if it cannot say, one is due.
