@@ -112,7 +112,7 @@ fn import<'a>(
     let positions = columns
         .iter()
         .enumerate()
-        .map(|(index, name)| (name.to_lowercase(), index))
+        .map(|(index, name)| (name.to_ascii_lowercase(), index))
         .collect();
     let list: Vec<String> = columns.iter().map(|name| identifier(name)).collect();
     let insert = format!(
@@ -150,7 +150,7 @@ fn survey(options: &ImportOptions, stop: &dyn Fn() -> bool) -> Result<(Vec<Strin
     let mut columns: Vec<(String, Option<&'static str>)> = Vec::new();
     while let Some(object) = objects.next()? {
         for (key, value) in object {
-            let place = *places.entry(key.to_lowercase()).or_insert_with(|| {
+            let place = *places.entry(key.to_ascii_lowercase()).or_insert_with(|| {
                 columns.push((key, None));
                 columns.len() - 1
             });
@@ -397,7 +397,7 @@ impl Rows for ImportRecords<'_> {
         };
         self.row.fill(Value::Null);
         for (key, value) in object {
-            let Some(&place) = self.positions.get(&key.to_lowercase()) else {
+            let Some(&place) = self.positions.get(&key.to_ascii_lowercase()) else {
                 return Err(self.objects.wrong(&format!("the table has no column named {key}")));
             };
             self.row[place] = match stored(value) {

@@ -14,7 +14,7 @@ impl Object {
     pub fn same_column(&self) -> Option<(&str, &str)> {
         let mut known: HashMap<String, &str> = HashMap::with_capacity(self.0.len());
         self.0.iter().find_map(|(key, _)| {
-            let earlier = known.insert(key.to_lowercase(), key)?;
+            let earlier = known.insert(key.to_ascii_lowercase(), key)?;
             Some((earlier, key.as_str()))
         })
     }
