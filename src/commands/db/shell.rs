@@ -330,7 +330,10 @@ fn place(ctx: &Context, arguments: &Arguments) -> Result<ShellTarget> {
         .map_err(|error| super::near_miss(ctx, &name, error))
         .map_err(|error| suggest_path(error, &name))?;
     // The link to its primary is torso's own; what is not to be followed are links that a user names.
-    let target = super::reach::target(&connection)?.restricted(arguments.read_only, false);
+    let target = match arguments.read_only {
+        true => super::reach::reading(&connection)?,
+        false => super::reach::target(&connection)?,
+    };
     Ok(ShellTarget {
         target,
         name: name.to_string(),

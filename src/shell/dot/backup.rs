@@ -93,7 +93,10 @@ pub fn backup(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
         let _ = copied.execute_batch("PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF;");
     }
     match copy(local(shell, "backup")?, database, &mut copied, "main") {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            note_lasting_change();
+            Ok(())
+        }
         Err(message) => shell.fail(format_args!("Error: {message}")),
     }
 }
@@ -123,7 +126,10 @@ fn backup_server(shell: &mut Shell<'_>, database: &str, file: &str) -> ShellResu
         return shell.fail(format_args!("Error: {error}"));
     }
     match made.persist(Path::new(file), true) {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            note_lasting_change();
+            Ok(())
+        }
         Err(error) => shell.fail(format_args!("Error: cannot write \"{file}\": {error}")),
     }
 }

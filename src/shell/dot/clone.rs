@@ -3,6 +3,7 @@
 use super::CommandCall;
 use super::backup::{elsewhere, is_url, tell_left_behind, words_of};
 use super::local::local;
+use crate::change_outcome::note_lasting_change;
 use crate::shell::state::{Shell, ShellResult};
 use crate::sql::Target;
 use crate::sql::restrict::restrict_connection;
@@ -42,6 +43,7 @@ pub fn clone(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     }
     match copied {
         Ok(copied) => {
+            note_lasting_change();
             if !remote {
                 tell_names(shell)?;
             }

@@ -71,7 +71,8 @@ impl TrackedStatement {
 
     /// Takes note of what the statement is, before it runs.
     pub fn describe(&mut self, statement: &FileStatement<'_>, sql: &str) {
-        self.writes = !statement.describe().read_only;
+        // One that begins a transaction takes a lock, and is none that only reads to SQLite.
+        self.writes = !statement.describe().read_only && first_word_kind(sql) != StatementKind::Begin;
         if !self.is_tracked {
             return;
         }
