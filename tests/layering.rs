@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each folder or file of `src`, and what it may name of the rest of the crate. `change_outcome`, `checksum`, `error`, `jwt`,
-/// `net`, `panics`, `private_files`, `secret`, `served_file`, `sqlite_header`, `sync`, `temporary_files` and `termination` are open to all.
-/// A longer prefix wins over a shorter one.
+/// `net`, `panics`, `private_files`, `secret`, `served_file`, `sqlite_header`, `sync`, `temporary_files` and `termination` are open
+/// to all. A longer prefix wins over a shorter one.
 pub const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["run"]),
     ("lib", &["commands", "context", "engine", "sql", "ui"]),

@@ -1,8 +1,8 @@
 //! The JSON Schemas of what commands answer with `--json`, made of the types: `docs/json`. A file of commands says beside its types
 //! which command answers with which.
 //!
-//! Nothing of this is in the program: types have schemas in unit tests only, where `UPDATE=1 cargo test --lib commands::schemas` writes
-//! the files.
+//! Nothing of this is in the program: types have schemas in unit tests only, where `UPDATE=1 cargo test --lib commands::schemas`
+//! writes the files.
 
 /// Says that commands answer with a type, as in `document!("db list" => Databases)`. A command may have several.
 macro_rules! document {

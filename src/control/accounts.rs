@@ -1,5 +1,6 @@
 //! Who uses a control plane: users, organizations and their members, API tokens, the audit log and quotas. The types of
-//! [`super::Accounts`]. The embedded plane has no accounts. Spellings are the Platform API's (`tests/data/platform-api.openapi.json`).
+//! [`super::Accounts`]. The embedded plane has no accounts. Spellings are the Platform API's
+//! (`tests/data/platform-api.openapi.json`).
 
 use super::names::{GroupName, LocationCode, OrganizationSlug, TokenName, Username};
 use super::tokens::{DatabaseUsage, Usage};

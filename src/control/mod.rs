@@ -1,9 +1,9 @@
 //! The control plane: which databases, groups, locations and replicas are wanted, and the rules for changing that.
 //!
-//! [`ControlPlane`] is the seam between what a user types and where databases live. It has one method for each
-//! operation of the Platform API in a trait for each noun (`endpoints`), is synchronous and object-safe, and knows nothing of
-//! terminals or settings, so that it could run on another machine. `embedded` implements it over files of this machine, `hosted` for many organizations on a
-//! server, and `client` over HTTP; client and server are mirror images through `endpoints`.
+//! [`ControlPlane`] is the seam between what a user types and where databases live. It has one method for each operation of the
+//! Platform API in a trait for each noun (`endpoints`), is synchronous and object-safe, and knows nothing of terminals or settings,
+//! so that it could run on another machine. `embedded` implements it over files of this machine, `hosted` for many organizations on
+//! a server, and `client` over HTTP; client and server are mirror images through `endpoints`.
 //!
 //! # Invariants
 //!

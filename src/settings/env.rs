@@ -1,4 +1,5 @@
-//! Every environment variable that torso or a library of it reads, or that torso sets, in one list, which `torso help environment` prints.
+//! Every environment variable that torso or a library of it reads, or that torso sets, in one list, which `torso help environment`
+//! prints.
 
 use std::ffi::OsString;
 

@@ -23,8 +23,8 @@ crate::commands::schemas::document!("db import" => Answer);
 
 /// Import a SQLite file, a dump, a CSV table or JSON
 ///
-/// torso detects the file type from content and extension, and decodes gzip and UTF-16. It creates the database if there is none of that name. A CSV
-/// table can also go into an existing database: in one transaction, and replicas are updated.
+/// torso detects the file type from content and extension, and decodes gzip and UTF-16. It creates the database if there is none of
+/// that name. A CSV table can also go into an existing database: in one transaction, and replicas are updated.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso db import old.sqlite app

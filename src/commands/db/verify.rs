@@ -13,8 +13,8 @@ crate::commands::schemas::document!("db verify" => Verification);
 
 /// Compare a database's replicas with its primary
 ///
-/// Hashes every table of the primary and of each replica at one position of the log, while writes go on. If a replica differs, it names
-/// the first table and the keys between which rows differ, and exits with 5.
+/// Hashes every table of the primary and of each replica at one position of the log, while writes go on. If a replica differs, it
+/// names the first table and the keys between which rows differ, and exits with 5.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  torso db verify app\n  torso db verify app --repair")]
 pub(crate) struct Args {

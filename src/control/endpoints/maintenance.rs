@@ -13,7 +13,8 @@ pub trait MaintenanceOperations {
     fn check(&self, fix: bool) -> Result<Vec<Finding>>;
 }
 
-/// The endpoints of the health of an organization, as rows of the table in [`endpoints`](crate::control::endpoints). Not in the Platform API.
+/// The endpoints of the health of an organization, as rows of the table in [`endpoints`](crate::control::endpoints). Not in the
+/// Platform API.
 macro_rules! maintenance_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {

@@ -36,7 +36,8 @@ pub trait ServerOperations {
     fn remove_backup_schedule(&self, group: &ScheduledGroup) -> Result<()>;
 }
 
-/// The endpoints of the operator of a server, as rows of the table in [`endpoints`](crate::control::endpoints). Not in the Platform API.
+/// The endpoints of the operator of a server, as rows of the table in [`endpoints`](crate::control::endpoints). Not in the Platform
+/// API.
 macro_rules! server_endpoints {
     ($next:ident $($others:ident)*; $($rows:tt)*) => {
         $next! {

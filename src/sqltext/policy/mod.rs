@@ -89,8 +89,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// A [`Violation`] where a token that may only read comes with what writes or keeps others from writing, a replica would have to prepare a change of
-    /// the schema, or SQLite would prepare what libSQL server would refuse to run.
+    /// A [`Violation`] where a token that may only read comes with what writes or keeps others from writing, a replica would have
+    /// to prepare a change of the schema, or SQLite would prepare what libSQL server would refuse to run.
     pub fn check(self, summary: &TextSummary) -> Result<(), Violation> {
         if self.access == TokenAccess::ReadOnly && summary.writes {
             return Err(Violation::new(ViolationKind::Writes, ""));

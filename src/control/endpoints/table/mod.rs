@@ -99,12 +99,12 @@ const fn public(method: Method, path: &'static str, operation: Operation) -> Api
     }
 }
 
-/// Passes the rows of all nouns to a macro, as `; ROW ROW …`. A row is
-/// `OPERATION, HOW(ROOM::FUNCTION): SCOPE METHOD PATH, …;`: the operation, the function of `server::api` that answers it and how
-/// it is called, and the endpoints that ask for it. A change is `Change(ROOM::FUNCTION, ROOM::FUNCTION)`: the second one answers
-/// where an earlier request with the same idempotency key has made the change and its answer was lost. A change that may be made
-/// again then is `Repeatable(ROOM::FUNCTION)`; one whose body is streamed is `TransferOnce(ROOM::FUNCTION)`. torso's own client asks by the first one. Whoever calls this imports the
-/// macros that it names.
+/// Passes the rows of all nouns to a macro, as `; ROW ROW …`. A row is `OPERATION, HOW(ROOM::FUNCTION): SCOPE METHOD PATH, …;`: the
+/// operation, the function of `server::api` that answers it and how it is called, and the endpoints that ask for it. A change is
+/// `Change(ROOM::FUNCTION, ROOM::FUNCTION)`: the second one answers where an earlier request with the same idempotency key has made
+/// the change and its answer was lost. A change that may be made again then is `Repeatable(ROOM::FUNCTION)`; one whose body is
+/// streamed is `TransferOnce(ROOM::FUNCTION)`. torso's own client asks by the first one. Whoever calls this imports the macros that
+/// it names.
 macro_rules! with_all_endpoints {
     ($callback:ident) => {
         public_endpoints! {

@@ -1,4 +1,5 @@
-//! What the operator of a server may do: see and end its users, see all organizations, set quotas, and schedule backups. The operator is the user of the first start.
+//! What the operator of a server may do: see and end its users, see all organizations, set quotas, and schedule backups. The
+//! operator is the user of the first start.
 
 use super::CallerAccounts;
 use super::members::{another_owner, made_api_token, made_database_token};

@@ -9,9 +9,9 @@ use crate::server::gateway::policy::BodyEncoding;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-/// Headers of a request over HTTP that are forwarded to a process, besides those that the gateway sets. Which encodings a client accepts is not:
-/// a process compresses at the highest level, on the threads that all its databases share. Answers of 2 MB took 9 seconds by
-/// Brotli, for which Node.js asks, 0.5 seconds by gzip and 0.13 seconds as they are (`curl`, a busy machine).
+/// Headers of a request over HTTP that are forwarded to a process, besides those that the gateway sets. Which encodings a client
+/// accepts is not: a process compresses at the highest level, on the threads that all its databases share. Answers of 2 MB took 9
+/// seconds by Brotli, for which Node.js asks, 0.5 seconds by gzip and 0.13 seconds as they are (`curl`, a busy machine).
 const FORWARDED: [HeaderName; 7] = [
     header::ACCEPT,
     header::USER_AGENT,
