@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Mutex, MutexGuard};
 use tempfile::NamedTempFile;
 
 /// What SQLite keeps beside a database while it writes.
@@ -18,8 +18,8 @@ static UNFINISHED: Mutex<Registry> = Mutex::new(Registry {
     next: 0,
 });
 
-/// What is called before the first file is made.
-static ON_FIRST: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
+/// What is called, once, before the first file is made.
+static ON_FIRST: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
 
 struct Registry {
     paths: BTreeMap<u64, PathBuf>,
@@ -28,11 +28,6 @@ struct Registry {
 
 impl Registry {
     fn add(&mut self, path: &Path) -> UnfinishedFile {
-        if self.next == 0
-            && let Some(on_first) = ON_FIRST.get()
-        {
-            on_first();
-        }
         self.next += 1;
         // The working directory may be another one at the end.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -41,9 +36,19 @@ impl Registry {
     }
 }
 
+/// The registry, for whoever is about to make a file: what cares for files at an early end is there before the first one is.
+fn registry_of_maker() -> MutexGuard<'static, Registry> {
+    let registry = lock(&UNFINISHED);
+    let on_first = lock(&ON_FIRST).take();
+    if let Some(on_first) = on_first {
+        on_first();
+    }
+    registry
+}
+
 /// Has a function called when the first unfinished file is made: a command that makes none needs no care at its end.
-pub fn on_first(function: impl Fn() + Send + Sync + 'static) {
-    let _ = ON_FIRST.set(Box::new(function));
+pub fn on_first(function: impl FnOnce() + Send + 'static) {
+    *lock(&ON_FIRST) = Some(Box::new(function));
 }
 
 /// Removes all unfinished files, for a program that ends now. Threads that make or finish one after this wait until it has ended.
@@ -71,7 +76,7 @@ impl UnfinishedFile {
     /// Registers a file that is about to be made. Where there is one already, it is somebody's: none is returned.
     #[must_use]
     pub fn begin(path: &Path) -> Option<Self> {
-        let mut registry = lock(&UNFINISHED);
+        let mut registry = registry_of_maker();
         path.symlink_metadata().is_err().then(|| registry.add(path))
     }
 
@@ -124,7 +129,7 @@ impl TemporaryFile {
     }
 
     fn build(builder: &tempfile::Builder<'_, '_>, directory: &Path) -> io::Result<Self> {
-        let mut registry = lock(&UNFINISHED);
+        let mut registry = registry_of_maker();
         let file = builder.tempfile_in(directory)?;
         let entry = registry.add(file.path());
         Ok(Self { file, entry })
