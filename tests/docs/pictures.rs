@@ -44,9 +44,11 @@ fn check(name: &str, picture: &str) {
         std::fs::write(&file, picture).unwrap();
     }
     let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    let differs = |(kept, drawn): &(&str, &str)| kept != drawn;
+    let difference = kept.lines().zip(picture.lines()).find(differs);
     assert!(
         kept == picture,
-        "docs/pictures/{name} is stale: UPDATE=1 cargo test docs::pictures"
+        "docs/pictures/{name} is stale: UPDATE=1 cargo test docs::pictures\n{difference:#?}"
     );
 }
 
@@ -86,7 +88,7 @@ fn stable(text: &str) -> String {
             "0b2c7f5e-3a41-4d8e-9c60-5f1e2a7d8b93",
         ),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "2026-11-29 12:00 UTC"),
-        (r"│ (?:now|\d+s ago) +│", "│ now       │"),
+        (r"([│┆]) (?:now|\d+s ago) +([│┆])", "$1 now       $2"),
     ] {
         text = regex::Regex::new(pattern)
             .unwrap()

@@ -41,18 +41,10 @@ fn processes(world: &World) -> Vec<i32> {
         .collect()
 }
 
-/// Starts a run, and waits until its command has made the file `running`.
+/// Starts a run, and waits until its command, which is ready for what comes, has made the file `running`.
 fn start(world: &World, script: &str) -> Child {
     let child = world
-        .torso_command([
-            "run",
-            "--location",
-            "local",
-            "--",
-            "sh",
-            "-c",
-            &format!("touch running; {script}"),
-        ])
+        .torso_command(["run", "--location", "local", "--", "sh", "-c", script])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
