@@ -48,6 +48,7 @@ const READS: &[&str] = &[
     "help",
     "location list",
     "location show",
+    "location status",
     "org audit-logs list",
     "org invites list",
     "org list",

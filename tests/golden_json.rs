@@ -10,6 +10,7 @@ pub const ANSWERS: &[(&str, &str)] = &[
     ("location-list", "location list --used"),
     ("location-add", "location add nas --name Cellar --lat 52.1 --lon 4.5"),
     ("location-show", "location show ams"),
+    ("location-status", "location status"),
     ("db-create", "db create app --location ams"),
     ("group-create", "group create pair --location nrt"),
     ("db-create-there", "db create app --if-not-exists"),

@@ -52,7 +52,7 @@ fn torso_without_arguments_names_the_current_context() {
     Databases     db                Create, query, copy and replicate databases
                   group             Databases that share locations and tokens
                   apply             Make databases and groups as a file declares them
-                  location          Named places for databases: list, add, remove
+                  location          Named places for databases, and their state
     Applications  run               Run a command with a database of its own
                   env, link         Connect a folder's application with a database
                   wait, gc          Wait for a database; destroy what has expired

@@ -56,6 +56,7 @@ mod tokens;
 mod values;
 mod variables;
 mod wait;
+mod watch;
 #[cfg(not(feature = "server"))]
 mod without_server;
 

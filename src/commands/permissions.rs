@@ -113,6 +113,7 @@ pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("apply --check", Actions(&[A::View])),
     ("location list", Actions(&[A::View])),
     ("location show", Actions(&[A::View])),
+    ("location status", Actions(&[A::View])),
     ("location add", Unsupported),
     ("location remove", Unsupported),
     ("run", Actions(&[A::CreateDatabase, A::MintToken, A::DeleteDatabase])),

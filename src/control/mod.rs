@@ -28,6 +28,7 @@ pub mod findings;
 #[cfg(feature = "server")]
 pub mod hosted;
 pub mod idempotency;
+pub mod location_status;
 pub mod name_pattern;
 pub mod names;
 pub mod promotion;

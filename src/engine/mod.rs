@@ -22,6 +22,7 @@ use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The place of one instance: a database, by its id, at a location.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +140,18 @@ impl PartialEq for Position {
 }
 
 impl Position {
+    /// How long a replica in this state has not had all that its primary has, in milliseconds: at most so long, and at least 1.
+    /// `level_ago` is how long ago it was last seen to have everything. None if neither is known.
+    #[must_use]
+    pub fn behind_ms(&self, primary: &Self, level_ago: Option<Duration>) -> Option<u64> {
+        let written = self.last_change_ns();
+        let between = (written > 0).then(|| primary.last_change_ns().saturating_sub(written) / 1_000_000);
+        // A database that rested for an hour is not an hour behind at its next write.
+        let between = between.and_then(|ms| u64::try_from(ms).ok());
+        let level_ago = level_ago.and_then(|ago| u64::try_from(ago.as_millis()).ok());
+        Some(between.into_iter().chain(level_ago).min()?.max(1))
+    }
+
     /// When the content last changed, in nanoseconds since 1970.
     #[must_use]
     pub fn last_change_ns(&self) -> i64 {
@@ -226,6 +239,8 @@ pub struct ProcessFacts {
     pub failures: u64,
     /// Why, the last time.
     pub failure: Option<String>,
+    /// How long ago a replica was last seen to have all that its primary had; none if it was not, since the server's start.
+    pub level_ago: Option<Duration>,
 }
 
 impl Running {

@@ -90,7 +90,7 @@ fn write_backups(text: &mut MetricsText, status: &BackupStatus) {
 }
 
 fn write_databases(text: &mut MetricsText, all: &[InstanceGauge], over_quota: usize) {
-    let each: [(&str, &str, Reading<InstanceGauge>); 2] = [
+    let each: [(&str, &str, Reading<InstanceGauge>); 3] = [
         (
             "torso_database_bytes",
             "Bytes on disk of an instance of a database.",
@@ -101,6 +101,11 @@ fn write_databases(text: &mut MetricsText, all: &[InstanceGauge], over_quota: us
             "Frames of its primary's log that a replica lacks; absent while that is not known.",
             |gauge| gauge.lag_frames,
         ),
+        (
+            "torso_database_at_risk_frames",
+            "Frames of a primary's log that no replica has; absent without replicas, and while that is not known.",
+            |gauge| gauge.at_risk_frames,
+        ),
     ];
     for (name, help, value) in each {
         text.begin(name, Gauge, help);
@@ -110,6 +115,15 @@ fn write_databases(text: &mut MetricsText, all: &[InstanceGauge], over_quota: us
             text.push(name, &[("database", &id), ("location", location)], value);
         }
     }
+    let name = "torso_replica_lag_seconds";
+    let help = "How long a replica has not had all that its primary has, at most; absent while that is not known.";
+    text.begin(name, Gauge, help);
+    for gauge in all {
+        let Some(ms) = gauge.lag_ms else { continue };
+        let (id, location) = (gauge.route.id.as_str(), &gauge.route.location);
+        let seconds = format!("{}.{:03}", ms / 1000, ms % 1000);
+        text.push(name, &[("database", &id), ("location", location)], seconds);
+    }
     let help = "Organizations that store more than their quota, whose writes are refused.";
     text.single("torso_organizations_over_quota", Gauge, help, over_quota);
 }
@@ -118,12 +132,18 @@ fn write_processes(text: &mut MetricsText, processes: &[ProcessStatus], confinem
     let name = "torso_build_info";
     text.begin(name, Gauge, "The version of torso.");
     text.push(name, &[("version", &env!("CARGO_PKG_VERSION"))], 1);
-    let each: [(&str, MetricKind, &str, Reading<ProcessStatus>); 3] = [
+    let each: [(&str, MetricKind, &str, Reading<ProcessStatus>); 4] = [
         (
             "torso_process_up",
             Gauge,
             "Whether a database process that is wanted runs.",
             |process| Some(u64::from(process.is_ready)),
+        ),
+        (
+            "torso_process_hung",
+            Gauge,
+            "Whether a database process runs and does not answer.",
+            |process| Some(u64::from(process.is_silent)),
         ),
         (
             "torso_process_failures_total",
@@ -179,6 +199,7 @@ mod tests {
                 role: "replica",
             },
             is_ready,
+            is_silent: location == "ams",
             pid: None,
             memory: is_ready.then_some(4096),
             failures,
@@ -191,6 +212,8 @@ mod tests {
         for line in [
             "torso_process_up{location=\"ams\",role=\"replica\",pool=\"p-ams\"} 1",
             "torso_process_up{location=\"lhr\",role=\"replica\",pool=\"p-ams\",database=\"0f\"} 0",
+            "torso_process_hung{location=\"ams\",role=\"replica\",pool=\"p-ams\"} 1",
+            "torso_process_hung{location=\"lhr\",role=\"replica\",pool=\"p-ams\",database=\"0f\"} 0",
             "torso_process_failures_total{location=\"lhr\",role=\"replica\",pool=\"p-ams\",database=\"0f\"} 3",
             "torso_process_memory_bytes{location=\"ams\",role=\"replica\",pool=\"p-ams\"} 4096",
             "torso_processes_confined{level=\"none\"} 0",

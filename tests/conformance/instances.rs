@@ -9,6 +9,7 @@ pub const CHECKS: &[Check] = &[
     ("replicas take no writes", read_only),
     ("a replica that is behind", behind),
     ("syncing one of two", one_of_two),
+    ("the state of locations", location_status),
     ("promotion", promotion),
     ("what is refused", refusals),
 ];
@@ -109,6 +110,32 @@ fn one_of_two(world: &dyn Subject) {
     );
     let synced = plane.sync_database(&db("app"), None).unwrap();
     assert_eq!(synced.iter().map(|one| one.changed).collect::<Vec<_>>(), [false, true]);
+}
+
+fn location_status(world: &dyn Subject) {
+    let plane = world.plane();
+    assert!(plane.location_status(None).unwrap().is_empty());
+    create(&*plane, "app", "ams");
+    plane.add_instance(&db("app"), &at("lhr")).unwrap();
+    let counts = |group: Option<&str>| -> Vec<(String, u64, u64, Option<u64>)> {
+        let all = plane
+            .location_status(group.map(|name| name.parse().unwrap()).as_ref())
+            .unwrap();
+        assert!(all.iter().all(|status| status.size_bytes > 0), "{all:?}");
+        let count = |status: &torso::control::location_status::LocationStatus| {
+            let ready = status.states.get("ready").copied();
+            (status.location.to_string(), status.primaries, status.replicas, ready)
+        };
+        all.iter().map(count).collect()
+    };
+    let expected = [("ams".to_owned(), 1, 0, Some(1)), ("lhr".to_owned(), 0, 1, Some(1))];
+    assert_eq!(counts(None), expected);
+    assert_eq!(counts(Some("default")), expected);
+    refused(
+        plane.location_status(Some(&"nowhere".parse().unwrap())),
+        Code::GroupNotFound,
+        "nowhere",
+    );
 }
 
 fn promotion(world: &dyn Subject) {

@@ -3,16 +3,15 @@
 use super::show::instance_table;
 use super::{find, near_miss};
 use crate::commands::answers::{self, Done};
-use crate::commands::values::Span;
+use crate::commands::watch::Watch;
 use crate::commands::{DryRun, completers};
 use crate::context::Context;
 use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{DatabaseFilter, Instance, Synced};
 use crate::error::{Code, Error, Result};
-use crate::ui::{Cell, Layout, OutputFormat, Table, View};
+use crate::ui::{Cell, Layout, Table, View};
 use serde::Serialize;
-use std::time::Duration;
 
 crate::commands::schemas::document!("db replicate" => Replicated);
 crate::commands::schemas::document!("db replicas" => Instances);
@@ -97,12 +96,8 @@ pub(crate) struct Replicas {
     /// Name of the database [default: the project's]
     #[arg(value_name = "NAME", add = completers::databases())]
     name: Option<DatabaseName>,
-    /// Repeat until Ctrl-C
-    #[arg(long, short)]
-    watch: bool,
-    /// Time between two updates
-    #[arg(long, value_name = "DURATION", requires = "watch", default_value = "1s")]
-    interval: Span,
+    #[command(flatten)]
+    watch: Watch,
 }
 
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -112,31 +107,11 @@ struct Instances(Vec<Instance>);
 
 pub(super) fn replicas(ctx: &Context, args: Replicas) -> Result<()> {
     let name = ctx.database(args.name)?;
-    let list = || {
-        ctx.control()?
-            .list_instances(&name)
-            .map_err(|error| near_miss(ctx, &name, error))
-    };
-    if !args.watch {
-        return ctx.ui.show(&Instances(list()?));
-    }
-    if ctx.ui.format() == OutputFormat::Json {
-        return Err(Error::new(Code::Usage, "--watch cannot be used with --json")
-            .hint("use --output jsonl, which prints one instance per line"));
-    }
-    let Span::For(interval) = args.interval else {
-        return Err(Error::new(Code::InvalidValue, "--interval cannot be never").hint("write a time such as 1s or 5s"));
-    };
-    loop {
-        let instances = list()?;
-        ctx.ui.clear()?;
-        ctx.ui.show(&Instances(instances))?;
-        std::thread::sleep(interval.max(SHORTEST_INTERVAL));
-    }
+    args.watch.show(ctx, || {
+        let all = ctx.control()?.list_instances(&name);
+        all.map(Instances).map_err(|error| near_miss(ctx, &name, error))
+    })
 }
-
-/// Looking more often would be work for nobody.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
 impl View for Instances {
     fn layout(&self) -> Layout {

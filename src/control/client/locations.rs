@@ -4,7 +4,8 @@ use super::api_error::CallSubject;
 use super::{Client, about, wire};
 use crate::control::LocationOperations;
 use crate::control::endpoints::Operation;
-use crate::control::names::LocationCode;
+use crate::control::location_status::LocationStatus;
+use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{Location, NewLocation};
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeMap;
@@ -50,6 +51,18 @@ impl LocationOperations for Client {
                         .hint("torso location list shows the locations")
                 })),
         }
+    }
+
+    fn location_status(&self, group: Option<&GroupName>) -> Result<Vec<LocationStatus>> {
+        let subject = about("the state of locations").only_here("add up the state of instances");
+        let mut call = self.call(Operation::LocationStatus, &[], subject);
+        if let Some(group) = group {
+            call = call.query("group", group);
+        }
+        wire::read(
+            wire::within(self.http.ask(&call)?, "locations"),
+            "the state of a location",
+        )
     }
 
     fn add_location(&self, _: &NewLocation) -> Result<Location> {

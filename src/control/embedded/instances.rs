@@ -257,7 +257,8 @@ impl Embedded {
     }
 }
 
-fn instances(view: &CatalogView<'_>, row: &DatabaseRow) -> Result<Vec<Instance>> {
+/// Describes all instances of a database, the primary's first.
+pub fn instances(view: &CatalogView<'_>, row: &DatabaseRow) -> Result<Vec<Instance>> {
     let mut primary = view.plane.engine.running(&view.site(&row.primary, row)).ok().flatten();
     if let Some(running) = &mut primary {
         let damage = view.plane.engine.examine(&view.site(&row.primary, row));
@@ -301,14 +302,11 @@ fn describe(
                 (InstanceState::Ready, Some(*synced_at), Some(0))
             }
             Some(primary) => {
-                let behind = primary
-                    .position
-                    .last_change_ns()
-                    .saturating_sub(position.last_change_ns());
                 // A position is taken before the copy, so also an uncertain one says what the copy has at least.
-                let known = position.last_change_ns() > 0 && of == row.primary.as_str();
-                let lag = u64::try_from(behind / 1_000_000).unwrap_or(0).max(1);
-                (InstanceState::Behind, Some(*synced_at), known.then_some(lag))
+                let level_ago = here.and_then(|here| here.process.as_ref()?.level_ago);
+                let lag = position.behind_ms(&primary.position, level_ago);
+                let lag = lag.filter(|_| of == row.primary.as_str());
+                (InstanceState::Behind, Some(*synced_at), lag)
             }
             None => (InstanceState::Behind, Some(*synced_at), None),
         },

@@ -2,10 +2,12 @@
 
 use super::Embedded;
 use super::catalog::locations::LocationRow;
-use super::view::{CatalogView, location_not_found};
+use super::instances::instances;
+use super::view::{CatalogView, group_not_found, location_not_found, pool};
 use crate::control::LocationOperations;
 use crate::control::builtin_locations::{self, BUILTIN_LOCATIONS, LOCAL, LOCAL_DESCRIPTION};
-use crate::control::names::LocationCode;
+use crate::control::location_status::LocationStatus;
+use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{Location, NewLocation};
 use crate::error::{Code, Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +41,29 @@ impl LocationOperations for Embedded {
                 all.iter().map(|location| location.code.as_str()),
             )),
         }
+    }
+
+    fn location_status(&self, group: Option<&GroupName>) -> Result<Vec<LocationStatus>> {
+        let Some(view) = self.read()? else {
+            return group.map_or_else(|| Ok(Vec::new()), |name| Err(group_not_found(name, std::iter::empty())));
+        };
+        if let Some(name) = group {
+            view.group(name)?;
+        }
+        let (mut all, mut processes) = (BTreeMap::new(), BTreeSet::new());
+        for row in view.catalog.databases()? {
+            if group.is_some_and(|group| row.group != *group) {
+                continue;
+            }
+            for instance in instances(&view, &row)? {
+                let location = &instance.location;
+                let shares_process = !processes.insert((location.clone(), pool(&row)));
+                all.entry(location.clone())
+                    .or_insert_with(|| LocationStatus::new(location.clone()))
+                    .add(&instance, shares_process);
+            }
+        }
+        Ok(all.into_values().collect())
     }
 
     fn add_location(&self, new: &NewLocation) -> Result<Location> {

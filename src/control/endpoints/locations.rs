@@ -1,6 +1,7 @@
 //! Locations: where databases can be.
 
-use crate::control::names::LocationCode;
+use crate::control::location_status::LocationStatus;
+use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{Location, NewLocation};
 use crate::error::Result;
 
@@ -9,6 +10,8 @@ pub trait LocationOperations {
     /// Every known location, ordered by code.
     fn list_locations(&self) -> Result<Vec<Location>>;
     fn get_location(&self, code: &LocationCode) -> Result<Location>;
+    /// How the instances of databases are, of all groups or one, at each location that has any, ordered by code.
+    fn location_status(&self, group: Option<&GroupName>) -> Result<Vec<LocationStatus>>;
     /// Adds a location of the user's own, or gives a built-in one a directory.
     fn add_location(&self, new: &NewLocation) -> Result<Location>;
     /// Refused while there are instances. Of a built-in location, only what the user added is removed.
@@ -22,6 +25,7 @@ macro_rules! location_endpoints {
             $($others)*; $($rows)*
             ListLocations, Call(locations::list): global Get "/v1/locations";
             GetLocation, Call(locations::get): global Get "/v1/locations/{location}";
+            LocationStatus, Call(locations::status): scoped Get "/location-status";
             /// In the form of version 2.
             ListLocationsByPlatform, Call(locations::list_by_platform):
                 global Get "/v2/locations",

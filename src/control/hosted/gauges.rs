@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::hostnames::Route;
+use crate::engine::{Engine as _, Running, Site};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,33 +15,46 @@ pub struct InstanceGauge {
     pub bytes: u64,
     /// Frames of its primary's log that a replica lacks; none for a primary, and while that is not known.
     pub lag_frames: Option<u64>,
+    /// The same in milliseconds, at most.
+    pub lag_ms: Option<u64>,
+    /// Frames of a primary's log that no replica has; none for a replica, without replicas, and while that is not known.
+    pub at_risk_frames: Option<u64>,
 }
 
 impl Shared {
     pub(super) fn instance_gauges(&self) -> Vec<InstanceGauge> {
         let Ok(engine) = self.sqld() else { return Vec::new() };
-        use crate::engine::Engine as _;
-        let mut primaries = HashMap::new();
-        let all = self.hostnames.instances().into_iter();
-        all.map(|route| {
-            let bytes = engine.size(&route.site).unwrap_or(0);
-            let frame = |site| engine.running(site).ok().flatten().and_then(|running| running.frame());
-            let lag_frames = (!route.is_primary).then(|| {
-                let primary = *primaries
-                    .entry(route.id.clone())
-                    .or_insert_with(|| frame(&route.primary_site));
-                let (primary, own) = (primary?, frame(&route.site)?);
-                // Positions in two logs cannot be compared: everything is still to come.
-                let has = if primary.log == own.log { own.count } else { 0 };
-                Some(primary.count.saturating_sub(has))
-            });
-            InstanceGauge {
-                bytes,
-                lag_frames: lag_frames.flatten(),
-                route,
+        let running = |site: &Site| engine.running(site).ok().flatten();
+        let mut primaries: HashMap<String, Option<Running>> = HashMap::new();
+        let mut at_risk: HashMap<String, u64> = HashMap::new();
+        let mut all = Vec::new();
+        for route in self.hostnames.instances() {
+            let (mut lag_frames, mut lag_ms) = (None, None);
+            if !route.is_primary {
+                let primary = primaries
+                    .entry(route.instance.clone())
+                    .or_insert_with(|| running(&route.primary_site));
+                if let (Some(primary), Some(own)) = (primary, running(&route.site)) {
+                    lag_frames = lacking_frames(primary, &own);
+                    lag_ms = lacking_ms(primary, &own);
+                }
             }
-        })
-        .collect()
+            if let Some(frames) = lag_frames {
+                let least = at_risk.entry(route.instance.clone()).or_insert(frames);
+                *least = frames.min(*least);
+            }
+            all.push(InstanceGauge {
+                bytes: engine.size(&route.site).unwrap_or(0),
+                lag_frames,
+                lag_ms,
+                at_risk_frames: None,
+                route,
+            });
+        }
+        for gauge in all.iter_mut().filter(|gauge| gauge.route.is_primary) {
+            gauge.at_risk_frames = at_risk.get(&gauge.route.instance).copied();
+        }
+        all
     }
 
     pub(super) fn organizations_over_quota(&self) -> usize {
@@ -48,4 +62,19 @@ impl Shared {
         let is_over = |id: &str| self.plane_pool.state(id).over_quota.load(Ordering::SeqCst);
         all.iter().filter(|row| is_over(&row.id)).count()
     }
+}
+
+/// Frames of a primary's log that a replica lacks. Positions in two logs cannot be compared: everything is still to come.
+fn lacking_frames(primary: &Running, replica: &Running) -> Option<u64> {
+    let (primary, own) = (primary.frame()?, replica.frame()?);
+    let has = if primary.log == own.log { own.count } else { 0 };
+    Some(primary.count.saturating_sub(has))
+}
+
+fn lacking_ms(primary: &Running, replica: &Running) -> Option<u64> {
+    if primary.position == replica.position {
+        return Some(0);
+    }
+    let level_ago = replica.process.as_ref().and_then(|process| process.level_ago);
+    replica.position.behind_ms(&primary.position, level_ago)
 }

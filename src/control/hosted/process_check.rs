@@ -30,7 +30,15 @@ impl Shared {
                 Some("the server tries again by itself; its log has the last words of the process"),
             );
         }
-        if !own.is_empty() && own.iter().all(|process| process.is_ready) {
+        for process in own.iter().filter(|process| process.is_silent) {
+            add(
+                Severity::Error,
+                "process_hung",
+                format!("{} runs and does not answer", process.label),
+                Some("the server ends it and starts it again if that goes on"),
+            );
+        }
+        if !own.is_empty() && own.iter().all(|process| process.is_ready && !process.is_silent) {
             let count = own.len();
             add(
                 Severity::Ok,

@@ -159,6 +159,8 @@ impl Process {
         ProcessStatus {
             label: self.label(),
             is_ready: state.phase == Phase::Ready,
+            // Whoever asks it knows.
+            is_silent: false,
             pid,
             memory,
             failures: state.failures,

@@ -45,6 +45,8 @@ impl fmt::Display for ProcessLabel {
 pub struct ProcessStatus {
     pub label: ProcessLabel,
     pub is_ready: bool,
+    /// It runs, and did not answer when it was last asked.
+    pub is_silent: bool,
     pub pid: Option<u32>,
     /// Bytes of memory that it takes, without that of files, where that is known.
     pub memory: Option<u64>,

@@ -72,7 +72,7 @@ impl Engine for SqldEngine {
             size: self.size(at).unwrap_or(0),
             position,
             serving: node.is_some(),
-            process: self.node(&dir).map(|node| node.facts()),
+            process: self.node(&dir).map(|node| node.facts(&at.instance())),
             limits,
         }))
     }

@@ -28,6 +28,8 @@ pub(super) struct Health {
     unverified: Mutex<HashSet<String>>,
     /// When databases were last found sound.
     verified: Mutex<HashMap<String, Instant>>,
+    /// When a replica's databases were last seen to have all that their primaries had.
+    level: Mutex<HashMap<String, Instant>>,
     /// Whether the files were judged since they were last noted as left.
     examined: AtomicBool,
     /// Whether the last process crashed over them.
@@ -56,6 +58,16 @@ impl Health {
         !lock(&self.unverified).is_empty()
     }
 
+    /// Notes that a replica has all of a database that its primary has.
+    pub fn note_level(&self, id: &str) {
+        lock(&self.level).insert(id.to_owned(), Instant::now());
+    }
+
+    /// When a replica was last seen to have all of a database.
+    pub fn last_level(&self, id: &str) -> Option<Instant> {
+        lock(&self.level).get(id).copied()
+    }
+
     /// Has the content of a database read, because something says that it is damaged.
     pub fn suspect(&self, id: &str) {
         let last = lock(&self.verified).get(id).copied();
@@ -73,6 +85,7 @@ impl Health {
     pub fn forget(&self, common: &Common, dir: &Path, id: &str) -> Result<()> {
         lock(&self.damaged).remove(id);
         lock(&self.unverified).remove(id);
+        lock(&self.level).remove(id);
         lock(&common.without_primary).remove(id);
         quarantine::forget(dir, id)
     }

@@ -210,7 +210,7 @@ impl SqldEngine {
     #[must_use]
     pub fn processes(&self) -> Vec<ProcessStatus> {
         let nodes: Vec<_> = lock(&self.shared.nodes).values().cloned().collect();
-        nodes.iter().map(|node| node.process().status()).collect()
+        nodes.iter().map(|node| node.status()).collect()
     }
 
     /// Where the instance takes SQL.

@@ -22,7 +22,7 @@ use super::health::Health;
 use super::job::ProcessJob;
 use super::records::records_dir;
 use super::role::{InstanceConfig, ProcessRole, db_path, role_of, write_role};
-use crate::engine::process::{Process, ProcessLabel};
+use crate::engine::process::{Process, ProcessLabel, ProcessStatus};
 use crate::engine::{Damage, Frame, ProcessFacts, disk};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
@@ -70,13 +70,22 @@ impl Node {
         })
     }
 
-    /// What is known of the process.
-    pub fn facts(&self) -> ProcessFacts {
+    pub fn status(&self) -> ProcessStatus {
         let status = self.process.status();
-        ProcessFacts {
+        ProcessStatus {
             is_silent: status.is_ready && self.is_silent.load(Ordering::SeqCst),
+            ..status
+        }
+    }
+
+    /// What is known of the process and of an instance that it serves.
+    pub fn facts(&self, instance: &str) -> ProcessFacts {
+        let status = self.status();
+        ProcessFacts {
+            is_silent: status.is_silent,
             failures: status.failures,
             failure: status.failure,
+            level_ago: self.health().last_level(instance).map(|at| at.elapsed()),
         }
     }
 

@@ -156,6 +156,7 @@ impl ReplicaRepair {
         for id in self.databases(primary, replica, whole) {
             let written = [primary.frame_changed(&id), replica.frame_changed(&id)];
             if level.get(&id) == Some(&written) {
+                replica.health().note_level(&id);
                 continue;
             }
             level.remove(&id);
@@ -168,6 +169,7 @@ impl ReplicaRepair {
                 None => drop(seen.remove(&id)),
             }
             if !is_behind(end, replica.frame(&id)) {
+                replica.health().note_level(&id);
                 if is_past(written) {
                     level.insert(id, written);
                 }

@@ -3,7 +3,7 @@
 use super::call::OperationCall;
 use super::reply::{ApiReply, to_json};
 use crate::control::builtin_locations;
-use crate::control::names::LocationCode;
+use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::Location;
 use crate::error::Result;
 use serde_json::{Map, Value, json};
@@ -35,6 +35,11 @@ pub(super) fn list_by_platform(call: &OperationCall<'_>) -> Result<ApiReply> {
     Ok(ApiReply::Json(
         json!({ "locations": { PLATFORM: described(&locations) } }),
     ))
+}
+
+pub(super) fn status(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let group: Option<GroupName> = call.query_as("group")?;
+    ApiReply::of("locations", &call.plane()?.location_status(group.as_ref())?)
 }
 
 pub(super) fn get(call: &OperationCall<'_>) -> Result<ApiReply> {

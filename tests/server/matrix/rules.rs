@@ -64,7 +64,7 @@ pub fn rule(operation: O) -> Rule {
         O::AddMember | O::UpdateMember | O::RemoveMember | O::CreateInvite | O::DeleteInvite => may(&[(A::ManageMembers, On::Organization)]),
         O::AuditLog => may(&[(A::SeeAudit, On::Organization)]),
         O::OrganizationUsage => may(&[(A::View, On::Organization)]),
-        O::ListLocations | O::GetLocation | O::ListLocationsByPlatform | O::ListGroups | O::ListDatabases => may(&[(A::View, On::Visible)]),
+        O::ListLocations | O::GetLocation | O::LocationStatus | O::ListLocationsByPlatform | O::ListGroups | O::ListDatabases => may(&[(A::View, On::Visible)]),
         O::CreateGroup => may(&[(A::CreateGroup, On::Organization)]),
         O::DeleteGroup => may(&[(A::DeleteGroup, On::Group)]),
         O::RenameGroup | O::AddGroupLocation | O::RemoveGroupLocation | O::PromoteGroup => may(&[(A::ConfigureGroup, On::Group)]),
@@ -123,6 +123,7 @@ pub fn changes(operation: O) -> bool {
             | O::ListInvoices
             | O::ListLocations
             | O::GetLocation
+            | O::LocationStatus
             | O::ListLocationsByPlatform
             | O::ListGroups
             | O::GetGroup

@@ -240,6 +240,7 @@ pub const CASES: &[Case] = &[
     },
     reads("location list", &["location", "list"]),
     reads("location show", &["location", "show", "ams"]),
+    reads("location status", &["location", "status"]),
     Case {
         only_refused: true,
         ..changes("auth logout --all", &["auth", "logout", "--all", "--yes"])

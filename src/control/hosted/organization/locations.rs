@@ -1,11 +1,12 @@
 //! Locations as clients see them: those that the server offers, without their directories.
 
 use super::OrganizationPlane;
-use crate::control::LocationOperations;
 use crate::control::hosted::NewAuditEntry;
 use crate::control::hosted::permission::{Action, PermissionTarget};
-use crate::control::names::LocationCode;
+use crate::control::location_status::LocationStatus;
+use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{Location, NewLocation};
+use crate::control::{GroupOperations as _, LocationOperations};
 use crate::error::{Code, Error, Result};
 use serde_json::json;
 
@@ -24,6 +25,22 @@ impl LocationOperations for OrganizationPlane<'_> {
     fn get_location(&self, code: &LocationCode) -> Result<Location> {
         self.offered(code)?;
         self.read(PermissionTarget::Visible, |plane| plane.get_location(code).map(outside))
+    }
+
+    fn location_status(&self, group: Option<&GroupName>) -> Result<Vec<LocationStatus>> {
+        self.read(PermissionTarget::Visible, |plane| {
+            let group = match (&self.rights.group, group) {
+                // Of another group nothing is seen but that it exists.
+                (Some(own), Some(other)) if own != other => return plane.get_group(other).map(|_| Vec::new()),
+                (Some(own), _) => Some(own),
+                (None, group) => group,
+            };
+            let mut all = plane.location_status(group)?;
+            for status in &mut all {
+                status.last_error = status.last_error.take().map(|text| self.discreet_text(text));
+            }
+            Ok(all)
+        })
     }
 
     fn add_location(&self, new: &NewLocation) -> Result<Location> {

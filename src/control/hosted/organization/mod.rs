@@ -284,9 +284,12 @@ impl OrganizationPlane<'_> {
         let label = label(name, &self.organization.slug, Some(&instance.location));
         instance.hostname = self.shared.public.hostname(&label);
         instance.url = self.shared.public.database_url(&label);
-        instance.last_error = instance
-            .last_error
-            .map(|text| self.discreet(Error::new(Code::Unavailable, text)).message().to_owned());
+        instance.last_error = instance.last_error.map(|text| self.discreet_text(text));
         instance
+    }
+
+    /// Why a process has failed, without what is not for clients.
+    fn discreet_text(&self, cause: String) -> String {
+        self.discreet(Error::new(Code::Unavailable, cause)).message().to_owned()
     }
 }

@@ -1,5 +1,7 @@
 //! `torso location`: the places where databases can be.
 
+mod status;
+
 use super::answers::{self, Done};
 use super::{DryRun, completers, default_location};
 use crate::context::Context;
@@ -17,13 +19,14 @@ crate::commands::schemas::document!("location show" => One);
 crate::commands::schemas::document!("location add" => Location);
 crate::commands::schemas::document!("location remove" => Removed);
 
-/// Named places for databases: list, add, remove
+/// Named places for databases, and their state
 #[derive(Subcommand)]
 #[command(defer = true)]
 pub(super) enum Verb {
     #[command(visible_alias = "ls")]
     List(List),
     Show(Show),
+    Status(status::Status),
     Add(Add),
     #[command(visible_alias = "rm")]
     Remove(Remove),
@@ -33,6 +36,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
     match verb {
         Verb::List(args) => list(ctx, &args),
         Verb::Show(args) => show(ctx, &args),
+        Verb::Status(args) => status::status(ctx, &args),
         Verb::Add(args) => add(ctx, &args),
         Verb::Remove(args) => remove(ctx, &args),
     }
