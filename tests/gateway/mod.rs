@@ -6,6 +6,7 @@ mod faults;
 mod forged;
 mod hello;
 mod open;
+mod positions;
 mod promotion;
 mod renewal;
 mod requests;

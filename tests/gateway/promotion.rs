@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use torso::control::types::{Database, InstanceState};
 
 impl Door {
-    fn promote(&self, name: &str, location: &str) -> Database {
+    pub(super) fn promote(&self, name: &str, location: &str) -> Database {
         let owner = self.owner();
         let plane = self.hosted.plane(&owner, None).unwrap();
         plane

@@ -28,6 +28,15 @@ impl SqldEngine {
         Ok(())
     }
 
+    /// Has the process of a replica open a database, so that it follows its primary.
+    pub fn ask_replica(&self, at: &Site) {
+        let node = at.pool.as_ref().and_then(|pool| self.node(&at.dir.join(pool)));
+        if let Some(node) = node {
+            // One that does not answer is asked again by the watchdog.
+            let _ = self.prepare_use(&node, at).and_then(|()| node.ask(&at.instance()));
+        }
+    }
+
     /// The primary's process of a replica's, while it is wanted.
     pub(super) fn primary_of(&self, replica: &Node) -> Option<Arc<Node>> {
         lock(&self.shared.nodes)

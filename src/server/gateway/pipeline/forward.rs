@@ -1,6 +1,6 @@
 //! The last step: an inspected request is sent to its process, and the answer is streamed back.
 
-use super::inspected::{Inspected, InspectedParts, ReadPlace, StreamUse, WriteUse};
+use super::inspected::{InspectedParts, ReadPlace, StreamUse, WriteUse};
 use crate::control::hosted::{PendingWrite, Route};
 use crate::control::tokens::Authorization;
 use crate::server::gateway::Core;
@@ -37,7 +37,7 @@ const HOP_BY_HOP: [HeaderName; 6] = [
 ///
 /// `DATABASE_UNAVAILABLE`, `DATABASE_LOST` and `TIMEOUT` where there is no answer; `FORBIDDEN` where the process refuses a write
 /// of a token that may only read.
-pub async fn forward(core: &Arc<Core>, inspected: Inspected) -> Result<Response<Body>, GatewayError> {
+pub async fn forward(core: &Arc<Core>, inspected: InspectedParts) -> Result<Response<Body>, GatewayError> {
     let InspectedParts {
         mut request,
         endpoint,
@@ -47,7 +47,7 @@ pub async fn forward(core: &Arc<Core>, inspected: Inspected) -> Result<Response<
         mut stream,
         write,
         memory,
-    } = inspected.into_parts();
+    } = inspected;
     let (route, write) = await_entry(core, route, write).await?;
     let response = match send(core, &route, &mut request, &mut stream).await? {
         ProcessAnswer::Streamed(response) => response,

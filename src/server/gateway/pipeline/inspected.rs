@@ -2,6 +2,7 @@
 
 use super::admitted::{Admitted, AdmittedParts};
 use super::authorized::AuthorizedParts;
+use super::position::PositionUse;
 use crate::control::hosted::Route;
 use crate::control::tokens::Authorization;
 use crate::server::gateway::Core;
@@ -21,7 +22,10 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 /// A request that may be sent to its process.
-pub struct Inspected(InspectedParts);
+pub struct Inspected {
+    parts: InspectedParts,
+    position: PositionUse,
+}
 
 pub struct InspectedParts {
     pub request: UpstreamRequest,
@@ -161,7 +165,8 @@ impl Inspected {
                 && !body.is_read_in_kept_stream()
                 && !(endpoint.kind == EndpointKind::Call && ends_stream(*encoding, &body.bytes))
         });
-        Ok(Self(InspectedParts {
+        let position = PositionUse::new(&route, &head.headers, endpoint.kind, body.write != WriteUse::ReadsOnly)?;
+        let parts = InspectedParts {
             request: UpstreamRequest {
                 method: endpoint.method.clone(),
                 path,
@@ -192,11 +197,12 @@ impl Inspected {
             },
             write: body.write,
             memory: body.memory,
-        }))
+        };
+        Ok(Self { parts, position })
     }
 
-    pub fn into_parts(self) -> InspectedParts {
-        self.0
+    pub fn into_parts(self) -> (InspectedParts, PositionUse) {
+        (self.parts, self.position)
     }
 }
 

@@ -7,6 +7,7 @@ mod admitted;
 mod authorized;
 mod forward;
 mod inspected;
+mod position;
 mod routed;
 
 use super::Core;
@@ -43,5 +44,9 @@ pub(super) async fn answer(
     };
     let admitted = Admitted::acquire(core, authorized).await?;
     let inspected = Inspected::inspect(core, admitted).await?;
-    forward::forward(core, inspected).await
+    let (inspected, position) = inspected.into_parts();
+    position.wait(core).await?;
+    let mut response = forward::forward(core, inspected).await?;
+    position.note(core, &mut response);
+    Ok(response)
 }
