@@ -110,7 +110,7 @@ fn compare_all(primary: &Connection, replicas: &[Connection]) -> rusqlite::Resul
 const SCHEMA: &str = "sqlite_schema";
 
 /// The tables that hold rows, virtual ones' own tables among them.
-fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(super) fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(
         "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow')
          AND name NOT IN ('sqlite_schema', 'sqlite_master')",
@@ -140,8 +140,9 @@ fn hash_table(connection: &Connection, table: &str) -> rusqlite::Result<(String,
     Ok((hex(context.finish().as_ref()), Some(count)))
 }
 
-/// A statement for all rows of a table, with the key in front; none if there is no such table.
-fn select<'c>(connection: &'c Connection, table: &str, order: &str) -> rusqlite::Result<Option<Statement<'c>>> {
+/// What identifies a row of a table, as SQL: its rowid or the columns of its primary key; nothing if columns hide the rowid. None if
+/// there is no such table.
+pub(super) fn keys(connection: &Connection, table: &str) -> rusqlite::Result<Option<Vec<String>>> {
     let mut described =
         connection.prepare("SELECT name, pk FROM pragma_table_xinfo(?1) WHERE hidden IN (0, 2, 3) ORDER BY cid")?;
     let columns: Vec<(String, i64)> = described
@@ -153,15 +154,22 @@ fn select<'c>(connection: &'c Connection, table: &str, order: &str) -> rusqlite:
     let quoted = quote::identifier(table);
     let is_column = |name: &str| columns.iter().any(|(column, _)| column.eq_ignore_ascii_case(name));
     for rowid in ["rowid", "_rowid_", "oid"].into_iter().filter(|name| !is_column(name)) {
-        let sql = format!("SELECT {rowid}, * FROM {quoted} ORDER BY {rowid} {order}");
-        if let Ok(statement) = connection.prepare(&sql) {
-            return Ok(Some(statement));
+        if connection.prepare(&format!("SELECT {rowid} FROM {quoted}")).is_ok() {
+            return Ok(Some(vec![rowid.to_owned()]));
         }
     }
     let mut key: Vec<&(String, i64)> = columns.iter().filter(|(_, part)| *part > 0).collect();
     key.sort_by_key(|(_, part)| *part);
-    let key: Vec<String> = key.iter().map(|(name, _)| quote::identifier(name)).collect();
-    let (first, ordered) = match key.as_slice() {
+    Ok(Some(key.iter().map(|(name, _)| quote::identifier(name)).collect()))
+}
+
+/// A statement for all rows of a table, with the first part of the key in front; none if there is no such table.
+fn select<'c>(connection: &'c Connection, table: &str, order: &str) -> rusqlite::Result<Option<Statement<'c>>> {
+    let Some(keys) = keys(connection, table)? else {
+        return Ok(None);
+    };
+    let quoted = quote::identifier(table);
+    let (first, ordered) = match keys.as_slice() {
         [] => ("NULL".to_owned(), String::new()),
         key => {
             let ordered: Vec<String> = key.iter().map(|name| format!("{name} {order}")).collect();
@@ -240,7 +248,7 @@ fn nearer(mine: KeyedRow, other: KeyedRow, order: &str) -> String {
 }
 
 /// Appends a row in a form in which different rows differ.
-fn encode(row: &Row<'_>, columns: usize, to: &mut Vec<u8>) -> rusqlite::Result<()> {
+pub(super) fn encode(row: &Row<'_>, columns: usize, to: &mut Vec<u8>) -> rusqlite::Result<()> {
     for column in 0..columns {
         let mut long = |kind: u8, bytes: &[u8]| {
             to.push(kind);

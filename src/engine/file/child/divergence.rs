@@ -1,11 +1,11 @@
 //! What a database has that another one has not: rows of a former primary that its successor lacks.
 
 use crate::engine::disk;
-use crate::engine::file::{copy, sqlite};
+use crate::engine::file::{comparison, copy, sqlite};
 use crate::error::{Error, Result};
 use crate::sqltext::quote;
-use rusqlite::Connection;
-use rusqlite::types::ValueRef;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Row, Statement};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt;
@@ -19,6 +19,9 @@ const MOST_ROWS: u64 = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Divergence {
     pub tables: Vec<DivergedTable>,
+    /// Why they could not be compared, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 /// A table with such rows.
@@ -30,6 +33,9 @@ pub struct DivergedTable {
 
 impl fmt::Display for Divergence {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(failure) = &self.failure {
+            return write!(to, "it could not be compared with its successor: {failure}");
+        }
         if self.tables.is_empty() {
             return to.write_str("it has no row that its successor lacks");
         }
@@ -51,13 +57,14 @@ pub fn find_divergence(old: &Path, now: &Path) -> Result<()> {
     lines
         .set_len(0)
         .map_err(|error| Error::io(error, format!("cannot write {}", lines_path.display())))?;
-    let connection = copy::open_source(old)?;
-    connection
-        .execute("ATTACH ?1 AS successor", [now.to_string_lossy()])
-        .map_err(|error| sqlite(now, error))?;
+    let (former, successor) = (copy::open_source(old)?, copy::open_source(now)?);
     let mut tables = Vec::new();
-    for table in names(&connection).map_err(|error| sqlite(old, error))? {
-        let rows = compare(&connection, &table, |row| {
+    for table in comparison::tables(&former).map_err(|error| sqlite(old, error))? {
+        // Of these SQLite makes its own: counters and statistics.
+        if table.starts_with("sqlite_") {
+            continue;
+        }
+        let rows = compare(&former, &successor, &table, |row| {
             let line = json!({ "table": table, "row": row });
             writeln!(lines, "{line}")
                 .map_err(|error| Error::io(error, format!("cannot write {}", lines_path.display())))
@@ -67,55 +74,90 @@ pub fn find_divergence(old: &Path, now: &Path) -> Result<()> {
             tables.push(DivergedTable { table, rows });
         }
     }
+    tables.sort_by(|one, other| one.table.cmp(&other.table));
     let path = home.join("diverged.json");
-    let text = serde_json::to_vec(&Divergence { tables }).unwrap_or_default();
+    let text = serde_json::to_vec(&Divergence { tables, failure: None }).unwrap_or_default();
     let mut file = disk::private_file(&path)?;
     file.set_len(0)
         .and_then(|()| file.write_all(&text))
         .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))
 }
 
-/// The tables that hold rows of their own.
-fn names(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut statement = connection.prepare(
-        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'
-         AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name",
-    )?;
-    statement.query_map([], |row| row.get(0))?.collect()
-}
-
-/// Counts the rows of a table that the successor lacks, and passes the first of them on.
-fn compare(connection: &Connection, table: &str, mut note: impl FnMut(Value) -> Result<()>) -> Result<u64> {
+/// Counts the rows of a table that the successor has not in the same place, with the very same values, and passes the first of
+/// them on.
+fn compare(
+    former: &Connection,
+    successor: &Connection,
+    table: &str,
+    mut note: impl FnMut(Value) -> Result<()>,
+) -> Result<u64> {
     let failed = |error| sqlite(Path::new(table), error);
-    let quoted = quote::identifier(table);
-    let exists: bool = connection
-        .query_row(
-            "SELECT EXISTS (SELECT 1 FROM successor.sqlite_schema WHERE type = 'table' AND name = ?1)",
-            [table],
-            |row| row.get(0),
-        )
-        .map_err(failed)?;
-    let all = format!("SELECT * FROM main.{quoted}");
-    let differing = format!("{all} EXCEPT SELECT * FROM successor.{quoted}");
-    // A table with other columns has no row in common.
-    let mut statement = match connection.prepare(&differing) {
-        Ok(statement) if exists => statement,
-        _ => connection.prepare(&all).map_err(failed)?,
+    let Some(keys) = comparison::keys(former, table).map_err(failed)? else {
+        return Ok(0);
     };
-    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
-    let mut rows = statement.query([]).map_err(failed)?;
-    let mut count = 0;
+    let columns = [keys.as_slice(), &["*".to_owned()]].concat().join(", ");
+    let from = format!("SELECT {columns} FROM {}", quote::identifier(table));
+    let mut all = former.prepare(&from).map_err(failed)?;
+    let mut same = find_by_keys(successor, table, &keys, &from, &all).map_err(failed)?;
+    let names: Vec<String> = all.column_names().into_iter().map(str::to_owned).collect();
+    let (mut count, mut ours, mut theirs) = (0, Vec::new(), Vec::new());
+    let mut rows = all.query([]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
+        ours.clear();
+        comparison::encode(row, names.len(), &mut ours).map_err(failed)?;
+        if let Some(same) = &mut same {
+            theirs.clear();
+            read_same(same, row, keys.len(), names.len(), &mut theirs).map_err(failed)?;
+            if theirs == ours {
+                continue;
+            }
+        }
         count += 1;
         if count <= MOST_ROWS {
             let mut members = serde_json::Map::new();
-            for (n, column) in columns.iter().enumerate() {
-                members.insert(column.clone(), value(row.get_ref(n).map_err(failed)?));
+            for (n, name) in names.iter().enumerate().skip(keys.len()) {
+                members.insert(name.clone(), value(row.get_ref(n).map_err(failed)?));
             }
             note(Value::Object(members))?;
         }
     }
     Ok(count)
+}
+
+/// A statement that finds the row of a key in the successor. None if it has no such table, or one with other columns or keys: then
+/// they have no row in common. Nor is anything in common that has no key to find it by.
+fn find_by_keys<'c>(
+    successor: &'c Connection,
+    table: &str,
+    keys: &[String],
+    from: &str,
+    all: &Statement<'_>,
+) -> rusqlite::Result<Option<Statement<'c>>> {
+    if keys.is_empty() || comparison::keys(successor, table)?.is_none_or(|theirs| theirs != keys) {
+        return Ok(None);
+    }
+    let condition: Vec<String> = keys.iter().map(|key| format!("{key} IS ?")).collect();
+    let same = successor.prepare(&format!("{from} WHERE {}", condition.join(" AND ")))?;
+    let is_alike = same.column_names().eq(all.column_names());
+    Ok(is_alike.then_some(same))
+}
+
+/// Reads the successor's row that has the keys of this one, if there is one.
+fn read_same(
+    same: &mut Statement<'_>,
+    row: &Row<'_>,
+    keys: usize,
+    columns: usize,
+    to: &mut Vec<u8>,
+) -> rusqlite::Result<()> {
+    for key in 0..keys {
+        same.raw_bind_parameter(key + 1, ToSqlOutput::Borrowed(row.get_ref(key)?))?;
+    }
+    let mut found = same.raw_query();
+    match found.next()? {
+        Some(row) => comparison::encode(row, columns, to),
+        None => Ok(()),
+    }
 }
 
 fn value(value: ValueRef<'_>) -> Value {
@@ -166,9 +208,43 @@ mod tests {
                 ]
             );
         }
-        find_divergence(&old, &old).unwrap();
-        let none: Divergence =
-            serde_json::from_slice(&std::fs::read(dir.path().join("diverged.json")).unwrap()).unwrap();
-        assert_eq!(none.to_string(), "it has no row that its successor lacks");
+        assert_eq!(report(&old, &old), "it has no row that its successor lacks");
+    }
+
+    fn report(old: &Path, now: &Path) -> String {
+        find_divergence(old, now).unwrap();
+        let text = std::fs::read(old.with_file_name("diverged.json")).unwrap();
+        serde_json::from_slice::<Divergence>(&text).unwrap().to_string()
+    }
+
+    #[test]
+    fn divergence_sees_rows_that_differ_only_in_number_case_or_type() {
+        const SCHEMA: &str = "CREATE TABLE plain(x); CREATE TABLE names(n TEXT COLLATE NOCASE);
+            CREATE TABLE keyed(k TEXT COLLATE NOCASE PRIMARY KEY, v) WITHOUT ROWID;
+            CREATE TABLE pair(a, b, c, PRIMARY KEY (b, a)) WITHOUT ROWID;
+            CREATE TABLE typed(v); CREATE VIRTUAL TABLE words USING fts5(body);
+            CREATE TABLE hidden(rowid, _rowid_, oid);
+            INSERT INTO plain VALUES (NULL), ('twice'); INSERT INTO names VALUES ('ann'); INSERT INTO keyed VALUES ('bob', 1);
+            INSERT INTO pair VALUES (1, 2, 3); INSERT INTO typed VALUES (1), ('1'), (x'31');";
+        for (more, expected) in [
+            ("", "it has no row that its successor lacks"),
+            ("INSERT INTO plain VALUES ('twice')", "1 in plain"),
+            ("UPDATE names SET n = 'ANN'", "1 in names"),
+            ("UPDATE keyed SET k = 'BOB'", "1 in keyed"),
+            ("UPDATE pair SET c = 4", "1 in pair"),
+            ("UPDATE typed SET v = 1.0 WHERE v = 1", "1 in typed"),
+            ("UPDATE typed SET v = 'x' WHERE typeof(v) = 'blob'", "1 in typed"),
+            ("INSERT INTO hidden VALUES (1, 2, 3)", "1 in hidden"),
+            ("INSERT INTO words VALUES ('only here')", "1 in words_content"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let (old, now) = (dir.path().join("data"), dir.path().join("now"));
+            for path in [&old, &now] {
+                Connection::open(path).unwrap().execute_batch(SCHEMA).unwrap();
+            }
+            Connection::open(&old).unwrap().execute_batch(more).unwrap();
+            let text = report(&old, &now);
+            assert!(text.contains(expected), "{more}: {text}");
+        }
     }
 }
