@@ -9,10 +9,10 @@ use super::{Embedded, catalog, staging};
 use crate::control::findings::{Finding, Severity};
 use crate::control::names::LocationCode;
 use crate::control::{MaintenanceOperations, Staging};
-use crate::engine::{Damage, InstanceRole, Running, disk};
+use crate::engine::{Damage, InstanceRole, Running, database_of_instance, disk};
 use crate::error::{Code, Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The findings so far.
 struct Check {
@@ -420,21 +420,26 @@ fn orphans(view: &CatalogView<'_>, rows: &[DatabaseRow], check: &mut Check) -> R
             let instance = view.site(&location, row).instance();
             expected.entry(location).or_default().insert(instance);
         }
-        for former in view.catalog.former_instances(&row.id)? {
-            let instance = view.former_site(&row.id, Some(row), &former).instance();
-            expected.entry(former.location).or_default().insert(instance);
-        }
     }
+    for (id, former) in view.catalog.all_former_instances()? {
+        let instance = view.former_site(&id, None, &former).instance();
+        expected.entry(former.location).or_default().insert(instance);
+    }
+    // Of these every instance goes, of whatever epoch.
+    let mut doomed: BTreeMap<LocationCode, BTreeSet<String>> = BTreeMap::new();
     for (id, location) in view.catalog.all_doomed()? {
-        expected.entry(location).or_default().insert(id.to_string());
+        doomed.entry(location).or_default().insert(id.to_string());
     }
-    let everywhere: BTreeSet<String> = expected.values().flatten().cloned().collect();
-    let links = super::links_dir(&view.plane.dir);
-    let instances = directories(view)
-        .into_iter()
-        .map(|(dir, code)| (dir, code.and_then(|code| expected.remove(&code)).unwrap_or_default()));
-    for (dir, here) in instances.chain([(links, everywhere)]) {
-        let known = |instance: &str| here.contains(instance);
+    let all = |of: &BTreeMap<LocationCode, BTreeSet<String>>| of.values().flatten().cloned().collect();
+    let links = (super::links_dir(&view.plane.dir), all(&expected), all(&doomed));
+    let instances = view.directories().into_iter().map(|(dir, code)| {
+        let (here, gone) = code
+            .map(|code| (expected.remove(&code), doomed.remove(&code)))
+            .unwrap_or_default();
+        (dir, here.unwrap_or_default(), gone.unwrap_or_default())
+    });
+    for (dir, here, gone) in instances.chain([links]) {
+        let known = |instance: &str| here.contains(instance) || gone.contains(database_of_instance(instance).0);
         for orphan in view.plane.engine.orphans(&dir, &known)? {
             let path = orphan.path.display();
             if let Some(divergence) = &orphan.divergence {
@@ -455,30 +460,13 @@ fn orphans(view: &CatalogView<'_>, rows: &[DatabaseRow], check: &mut Check) -> R
     Ok(())
 }
 
-/// The directories where instances can be, each with its location.
-fn directories(view: &CatalogView<'_>) -> BTreeMap<PathBuf, Option<LocationCode>> {
-    let mut dirs: BTreeMap<PathBuf, Option<LocationCode>> = BTreeMap::new();
-    if let Ok(entries) = std::fs::read_dir(view.plane.dir.join("locations")) {
-        for entry in entries.flatten() {
-            let code = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            dirs.insert(entry.path(), code);
-        }
-    }
-    for row in view.locations.values() {
-        if let Some(dir) = &row.dir {
-            dirs.insert(dir.clone(), Some(row.code.clone()));
-        }
-    }
-    dirs
-}
-
 /// Looks for files that were under construction when a torso was killed. Only under the catalog's lock is it certain
 /// that nobody is building them now.
 fn leftovers(view: &CatalogView<'_>, check: &mut Check) -> Result<()> {
     for path in staging::leftovers(view.plane)? {
         leftover(&path, "staging_leftover", staging::remove, check)?;
     }
-    for dir in directories(view).keys() {
+    for dir in view.directories().keys() {
         for path in view.plane.engine.unfinished(dir)? {
             leftover(&path, "unfinished_copy", disk::remove, check)?;
         }

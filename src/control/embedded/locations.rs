@@ -116,7 +116,11 @@ impl LocationOperations for Embedded {
             lat: new.lat,
             lon: new.lon,
         };
-        change.commit(|catalog| catalog.insert_location(&row, text))?;
+        change.commit(|catalog| {
+            // They would be looked for in the new directory.
+            catalog.forget_kept_instances(code)?;
+            catalog.insert_location(&row, text)
+        })?;
         Ok(describe(self, Some(&row), &BTreeSet::new(), code.clone()))
     }
 
@@ -133,7 +137,10 @@ impl LocationOperations for Embedded {
         if change.catalog.locations_in_use()?.contains(code) {
             return Err(in_use(code, "it cannot be removed"));
         }
-        change.commit(|catalog| catalog.delete_location(code))?;
+        change.commit(|catalog| {
+            catalog.forget_kept_instances(code)?;
+            catalog.delete_location(code)
+        })?;
         if let Some(dir) = &row.dir
             && dir.is_dir()
         {

@@ -16,6 +16,7 @@ use crate::engine::{Damage, DatabaseLimits, Site};
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 /// How similar a name must be to what was typed to be suggested (Jaro-Winkler, 0 to 1).
@@ -78,6 +79,23 @@ impl<'a> CatalogView<'a> {
             database: None,
             group: None,
         }
+    }
+
+    /// The directories where instances can be, each with its location.
+    pub fn directories(&self) -> BTreeMap<PathBuf, Option<LocationCode>> {
+        let mut dirs: BTreeMap<PathBuf, Option<LocationCode>> = BTreeMap::new();
+        if let Ok(entries) = std::fs::read_dir(self.plane.dir.join("locations")) {
+            for entry in entries.flatten() {
+                let code = entry.file_name().to_str().and_then(|name| name.parse().ok());
+                dirs.insert(entry.path(), code);
+            }
+        }
+        for row in self.locations.values() {
+            if let Some(dir) = &row.dir {
+                dirs.insert(dir.clone(), Some(row.code.clone()));
+            }
+        }
+        dirs
     }
 
     /// Refuses an unknown location.

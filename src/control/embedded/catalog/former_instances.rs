@@ -40,6 +40,25 @@ impl Catalog {
         )
     }
 
+    /// All former instances, also of databases that there are no more.
+    pub fn all_former_instances(&self) -> Result<Vec<(DatabaseId, FormerInstance)>> {
+        self.rows(
+            "SELECT database_id, location, epoch, pool, role, is_kept FROM former_instances
+             ORDER BY database_id, location, epoch",
+            [],
+            |row| Ok((parsed(row, 0)?, former_instance(row, 1)?)),
+        )
+    }
+
+    /// Waits no more for the files of former primaries at a location. Should they come back, they belong to no database.
+    pub fn forget_kept_instances(&self, location: &LocationCode) -> Result<()> {
+        self.execute(
+            "DELETE FROM former_instances WHERE is_kept = 1 AND location = ?1",
+            [location.as_str()],
+        )?;
+        Ok(())
+    }
+
     pub fn add_former_instance(&self, id: &DatabaseId, former: &FormerInstance) -> Result<()> {
         self.execute(
             "INSERT OR REPLACE INTO former_instances (database_id, location, epoch, pool, role, is_kept)

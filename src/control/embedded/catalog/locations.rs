@@ -71,7 +71,8 @@ impl Catalog {
         Ok(self.execute("DELETE FROM locations WHERE code = ?1", [code.as_str()])? > 0)
     }
 
-    /// Locations that groups, databases or doomed instances refer to. Of many databases each location is looked up once, not each
+    /// Locations that groups, databases, doomed instances or instances of earlier epochs refer to, but not those of former primaries
+    /// that are away: they may never come back. Of many databases each location is looked up once, not each
     /// database.
     pub fn locations_in_use(&self) -> Result<Vec<LocationCode>> {
         self.rows(
@@ -87,7 +88,7 @@ impl Catalog {
              SELECT primary_location FROM groups UNION SELECT location FROM group_locations
              UNION SELECT code FROM primaries WHERE code IS NOT NULL
              UNION SELECT code FROM replicas WHERE code IS NOT NULL
-             UNION SELECT location FROM doomed",
+             UNION SELECT location FROM doomed UNION SELECT location FROM former_instances WHERE is_kept = 0",
             [],
             |row| parsed(row, 0),
         )

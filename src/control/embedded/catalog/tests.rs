@@ -100,7 +100,10 @@ fn catalog_locations_in_use_are_those_of_groups_and_databases() {
         INSERT INTO databases (id, name, group_uuid, primary_location, created_at)
         VALUES (1, 'a', 'g', 'lhr', ''), (2, 'b', 'g', 'lhr', ''), (3, 'c', 'g', 'iad', '');
         INSERT INTO database_locations VALUES (1, 'syd'), (2, 'nrt'), (3, 'syd');
-        INSERT INTO doomed VALUES ('4', 'gru')";
+        INSERT INTO doomed VALUES ('4', 'gru');
+        INSERT INTO former_instances (database_id, location, epoch, pool, role, is_kept)
+        VALUES ('0191f2c4-0000-7000-8000-000000000001', 'sin', 1, 'p', 'replica', 0),
+            ('0191f2c4-0000-7000-8000-000000000001', 'waw', 1, 'p', 'primary', 1)";
     for statement in insert.split(';') {
         catalog.execute(statement, []).unwrap();
     }
@@ -110,5 +113,9 @@ fn catalog_locations_in_use_are_those_of_groups_and_databases() {
         .iter()
         .map(ToString::to_string)
         .collect();
-    assert_eq!(codes, ["ams", "fra", "gru", "iad", "lhr", "nrt", "syd"]);
+    assert_eq!(codes, ["ams", "fra", "gru", "iad", "lhr", "nrt", "sin", "syd"]);
+    // A former primary that is away is waited for until its location goes.
+    assert_eq!(catalog.all_former_instances().unwrap().len(), 2);
+    catalog.forget_kept_instances(&"waw".parse().unwrap()).unwrap();
+    assert_eq!(catalog.all_former_instances().unwrap().len(), 1);
 }
