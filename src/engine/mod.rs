@@ -431,7 +431,13 @@ pub trait Engine: Send {
     fn fence(&self, _at: &Site) -> Result<()> {
         Ok(())
     }
-    /// Writes beside a file that was set aside which rows it has that the primary at `now` has not.
+    /// The files that were set aside in a location's directory and not compared with their successors yet, each with its
+    /// database's id.
+    fn uncompared(&self, _dir: &Path) -> Result<Vec<(PathBuf, String)>> {
+        Ok(Vec::new())
+    }
+    /// Writes beside a file that was set aside which rows it has that the primary at `now` has not. Reads both as a whole, and holds
+    /// up nobody.
     fn report_divergence(&self, _aside: &Path, _now: &Site) -> Result<()> {
         Ok(())
     }

@@ -101,6 +101,8 @@ fn forced_promotion_chooses_a_replica_and_keeps_what_comes_back() {
     let kept = rusqlite::Connection::open(aside[0].path().join("data")).unwrap();
     let rows: i64 = kept.query_row("select count(*) from t", [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 5, "a row of the former primary is gone");
+    plane.compare_set_aside().unwrap();
+    assert!(plane.uncompared().unwrap().is_empty());
     let found = plane.check(false).unwrap();
     let told = found
         .iter()

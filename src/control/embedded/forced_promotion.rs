@@ -12,6 +12,7 @@ use crate::control::promotion::{ForcedPromotion, PromotionLoss, PromotionReport}
 use crate::control::types::Database;
 use crate::engine::{Frame, SeenLog};
 use crate::error::{Code, Error, Result};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// The replica that is to be promoted, and what is lost with that.
@@ -156,8 +157,8 @@ fn force(
     drop(held);
     report.outage_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     switched?;
-    let mut pending: Vec<LocationCode> = change.reach(&row.id)?.failures.into_iter().map(|(at, _)| at).collect();
-    pending.dedup();
-    report.pending = pending;
+    let failures = change.reach(&row.id)?.failures.into_iter();
+    let pending: BTreeSet<LocationCode> = failures.map(|(at, _)| at).collect();
+    report.pending = pending.into_iter().collect();
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! plane: the engine's sites of instances, and snapshots.
 
 use super::catalog::Catalog;
+use super::catalog::databases::DatabaseRow;
 use super::placement::{Placed, placed};
 use super::reconcile::former::is_there;
 use super::view::{CatalogView, database_not_found};
@@ -11,7 +12,7 @@ use crate::control::types::{CreateDatabase, Database, Group, NewGroup};
 use crate::engine::Position;
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl Embedded {
     /// Sets aside the files of former primaries that have come back. Returns whether any have not.
@@ -32,6 +33,39 @@ impl Embedded {
             }
         }
         Ok(is_awaited)
+    }
+
+    /// The files of former primaries that were set aside and not compared yet, each with its database.
+    pub fn uncompared(&self) -> Result<Vec<(PathBuf, DatabaseRow)>> {
+        let Some(view) = self.read()? else {
+            return Ok(Vec::new());
+        };
+        let mut all = Vec::new();
+        for dir in view.directories().into_keys() {
+            for (path, id) in self.engine.uncompared(&dir)? {
+                let row = view.catalog.database_by_id(&id.parse()?)?;
+                all.extend(row.map(|row| (path, row)));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Compares these with the primaries that took their places. Holds no lock: that may take as long as reading both.
+    pub fn compare_set_aside(&self) -> Result<()> {
+        let Some(view) = self.read()? else { return Ok(()) };
+        for (path, row) in self.uncompared()? {
+            let compared = self.engine.report_divergence(&path, &view.site(&row.primary, &row));
+            let (database, path) = (&row.name, path.display());
+            match compared {
+                Ok(()) => {
+                    tracing::info!(%database, %path, "the files of a former primary were compared with the primary")
+                }
+                Err(cause) => {
+                    tracing::warn!(%database, %path, %cause, "the files of a former primary could not be compared now");
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Creates a database with an id that was generated before. With `block_writes`, its writes are blocked at first.

@@ -66,6 +66,8 @@ impl BackgroundTask {
                 let mut due = Instant::now() + retry;
                 let mut looked = Instant::now();
                 let mut damaged = Vec::new();
+                let mut comparison = DivergenceTask::default();
+                comparison.start(&shared, shared.take_back_former());
                 loop {
                     let next = looked + LOOK;
                     let next = if left > 0 { next.min(due) } else { next };
@@ -103,7 +105,7 @@ impl BackgroundTask {
                         continue;
                     }
                     written = Instant::now();
-                    shared.take_back_former();
+                    comparison.start(&shared, shared.take_back_former());
                     // A failure is repeated in the next round.
                     let _ = shared.write_usage();
                     shared.write_uses();
@@ -132,6 +134,35 @@ impl BackgroundTask {
             // A panic has been reported already.
             let _ = thread.join();
         }
+    }
+}
+
+/// Compares files of former primaries with their successors, beside all else: it may take as long as reading both.
+#[derive(Default)]
+struct DivergenceTask {
+    thread: Option<JoinHandle<()>>,
+}
+
+impl DivergenceTask {
+    /// Compares those of some organizations, unless it is at work. What fails is logged, and tried again in a later round.
+    fn start(&mut self, shared: &Arc<Shared>, organizations: Vec<OrganizationRow>) {
+        if organizations.is_empty() || self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return;
+        }
+        let shared = Arc::clone(shared);
+        let compare = move || {
+            for organization in organizations {
+                if shared.progress.stopping.load(Ordering::SeqCst) {
+                    return;
+                }
+                let plane = shared.plane_of(&organization);
+                let _ = plane.and_then(|plane| plane.compare_set_aside());
+            }
+        };
+        self.thread = std::thread::Builder::new()
+            .name("compare".to_owned())
+            .spawn(compare)
+            .ok();
     }
 }
 
@@ -192,19 +223,25 @@ impl Shared {
         lock(&self.progress.awaiting).insert(organization_id.to_owned());
     }
 
-    /// Sets aside the files of former primaries that have come back. What fails is tried again in the next round.
-    fn take_back_former(&self) {
+    /// Sets aside the files of former primaries that have come back. What fails is tried again in the next round. Returns the
+    /// organizations that have files to compare.
+    fn take_back_former(&self) -> Vec<OrganizationRow> {
         let awaiting = lock(&self.progress.awaiting).clone();
         if awaiting.is_empty() {
-            return;
+            return Vec::new();
         }
-        let organizations = self.records().organizations().unwrap_or_default();
-        for organization in organizations.iter().filter(|row| awaiting.contains(&row.id)) {
-            let awaited = self.plane_of(organization).and_then(|plane| plane.take_back_former());
-            if awaited.is_ok_and(|awaited| !awaited) {
+        let mut organizations = self.records().organizations().unwrap_or_default();
+        organizations.retain(|organization| awaiting.contains(&organization.id));
+        organizations.retain(|organization| {
+            let taken = self
+                .plane_of(organization)
+                .and_then(|plane| Ok((plane.take_back_former()?, !plane.uncompared()?.is_empty())));
+            if matches!(taken, Ok((false, false))) {
                 lock(&self.progress.awaiting).remove(&organization.id);
             }
-        }
+            matches!(taken, Ok((_, true)))
+        });
+        organizations
     }
 
     /// Makes the background retry what could not be done just now.

@@ -260,6 +260,10 @@ impl Engine for SqldEngine {
         self.fence_primary(at)
     }
 
+    fn uncompared(&self, dir: &Path) -> Result<Vec<(PathBuf, String)>> {
+        lost_primary::uncompared_files(dir)
+    }
+
     fn report_divergence(&self, aside: &Path, now: &Site) -> Result<()> {
         self.compare_aside(aside, now)
     }

@@ -3,17 +3,17 @@
 //! ```text
 //! <location>/<pool>/seen.json                 beside a replica: where its primary's logs ended when they were last seen
 //! <location>/set-aside/<instance>-<ms>/       files of a former primary, which may have rows that its successor lacks
-//! <location>/set-aside/<…>/diverged.json      which rows these are (the rows themselves: diverged.jsonl)
+//! <location>/set-aside/<…>/diverged.json      how many rows these are of which tables, once it was compared (the rows: diverged.jsonl)
 //! ```
 
-use super::json_file::write_json;
+use super::json_file::{write_json, write_json_lazily};
 use super::node::Node;
 use super::role;
 use super::{SqldEngine, files, quarantine, records, watch};
 use crate::engine::file::child::Divergence;
 use crate::engine::file::present;
-use crate::engine::{Frame, Orphan, SeenLog, Site, child, confine, disk};
-use crate::error::Result;
+use crate::engine::{Frame, Orphan, SeenLog, Site, child, disk};
+use crate::error::{Code, Result};
 use crate::sync::lock;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,8 @@ fn seen_path(dir: &Path) -> PathBuf {
     dir.join("seen.json")
 }
 
-/// Writes down where the logs of a replica's primary end.
+/// Writes down where the logs of a replica's primary end now. Not synced: after a loss of power older entries are true as well, as
+/// of their time.
 pub(super) fn note_seen(dir: &Path, logs: &SeenLogs) -> Result<()> {
     let at = Timestamp::now();
     let entries: BTreeMap<&str, SeenEntry> = logs
@@ -49,7 +50,7 @@ pub(super) fn note_seen(dir: &Path, logs: &SeenLogs) -> Result<()> {
             (instance.as_str(), SeenEntry { log, count, at })
         })
         .collect();
-    write_json(&seen_path(dir), &entries)
+    write_json_lazily(&seen_path(dir), &entries)
 }
 
 fn read_seen(dir: &Path, instance: &str) -> Option<SeenLog> {
@@ -118,13 +119,7 @@ impl SqldEngine {
         let (dir, instance) = (self.dir(at)?, at.instance());
         let name = format!("{instance}-{}", Timestamp::now().as_millisecond());
         let aside = at.dir.join(SET_ASIDE).join(name);
-        let moved = {
-            let _retired = self.shared.retire(&dir);
-            let serving = lock(&self.shared.nodes).remove(&dir);
-            if let Some(node) = serving {
-                node.process().stop_at_once();
-            }
-            confine::end_orphan(&dir.join("lock"))?;
+        self.without_process(&dir, at, || {
             // A damaged one is held back elsewhere while its process runs.
             quarantine::restore(&dir)?;
             disk::private_dir(&at.dir.join(SET_ASIDE))?;
@@ -139,30 +134,55 @@ impl SqldEngine {
                 quarantine::forget(&dir, &instance)?;
                 records::forget(&dir, &instance)
             })
-        };
-        self.serve_the_rest(&dir, at)?;
-        moved?;
+        })?;
         disk::sync_dir(&at.dir.join(SET_ASIDE))?;
         Ok(aside.join("data"))
     }
 
-    /// Compares a file that was set aside with the primary that took its place.
+    /// Compares a file that was set aside with the primary that took its place, and writes down what was found. One that cannot be
+    /// read never can be, so that is what was found.
     pub(super) fn compare_aside(&self, aside: &Path, now: &Site) -> Result<()> {
         let sandbox = &self.shared.common.sandbox;
         self.serving(now)?;
         let copy = disk::with_suffix(aside, "-successor");
+        let remove = || {
+            ["", "-wal", "-shm", "-journal"]
+                .iter()
+                .try_for_each(|companion| disk::remove(&disk::with_suffix(&copy, companion)))
+        };
+        // Of a comparison that did not end.
+        remove()?;
         child::export(sandbox, &self.instance_path(now), &copy)?;
         let compared = child::find_divergence(sandbox, aside, &copy);
-        for companion in ["", "-wal", "-shm", "-journal"] {
-            disk::remove(&disk::with_suffix(&copy, companion))?;
+        remove()?;
+        match compared {
+            Err(error) if error.code() == Code::InvalidFile => write_json(
+                &divergence_path(aside),
+                &Divergence {
+                    tables: Vec::new(),
+                    failure: Some(error.full_message()),
+                },
+            ),
+            compared => compared,
         }
-        compared
     }
 
     fn instance_path(&self, at: &Site) -> PathBuf {
         use crate::engine::Engine as _;
         self.path(at)
     }
+}
+
+/// Where it is written down what a file that was set aside has that its successor lacks.
+fn divergence_path(aside: &Path) -> PathBuf {
+    aside.with_file_name("diverged.json")
+}
+
+/// The files that were set aside at a location and not compared yet, each with its database's id.
+pub(super) fn uncompared_files(location: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let all = set_aside_files(location)?.into_iter();
+    let uncompared = all.filter(|file| file.path.exists() && !divergence_path(&file.path).exists());
+    Ok(uncompared.filter_map(|file| Some((file.path, file.id?))).collect())
 }
 
 /// The files that were set aside at a location.
@@ -173,18 +193,18 @@ pub(super) fn set_aside_files(location: &Path) -> Result<Vec<Orphan>> {
         let home = dir.join(&name);
         let instance = name.rsplit_once('-').map_or(name.as_str(), |(instance, _)| instance);
         found.push(Orphan {
+            divergence: Some(read_divergence(&home.join("data"))),
             path: home.join("data"),
             id: Some(crate::engine::database_of_instance(instance).0.to_owned()),
             kept_aside: true,
-            divergence: Some(read_divergence(&home)),
         });
     }
     Ok(found)
 }
 
 /// What a file that was set aside has that its successor lacks, as a sentence.
-fn read_divergence(home: &Path) -> String {
-    let text = std::fs::read(home.join("diverged.json")).unwrap_or_default();
+fn read_divergence(aside: &Path) -> String {
+    let text = std::fs::read(divergence_path(aside)).unwrap_or_default();
     serde_json::from_slice::<Divergence>(&text).map_or_else(
         |_| "it was not compared with its successor".to_owned(),
         |report| report.to_string(),

@@ -113,7 +113,13 @@ pub(super) struct ReplicaRepair {
     /// When all databases were looked at last.
     whole: Option<Instant>,
     /// Where primaries' logs ended, by the replica's directory: what a promotion without the primary tells.
-    seen: HashMap<PathBuf, SeenLogs>,
+    seen: HashMap<PathBuf, NotedLogs>,
+}
+
+/// What was seen of a primary's logs, and when that was written down.
+struct NotedLogs {
+    logs: SeenLogs,
+    at: Instant,
 }
 
 impl ReplicaRepair {
@@ -151,7 +157,8 @@ impl ReplicaRepair {
         stuck: &mut HashMap<(PathBuf, String), StuckReplica>,
     ) {
         let mut level = self.level.remove(replica.dir()).unwrap_or_default();
-        let mut seen = self.seen.get(replica.dir()).cloned().unwrap_or_default();
+        let noted = self.seen.get(replica.dir());
+        let mut seen = noted.map_or_else(SeenLogs::new, |noted| noted.logs.clone());
         let mut restart = false;
         for id in self.databases(primary, replica, whole) {
             let written = [primary.frame_changed(&id), replica.frame_changed(&id)];
@@ -206,11 +213,13 @@ impl ReplicaRepair {
         }
     }
 
-    /// Writes down where the primary's logs end, if that has changed.
-    fn note_seen(&mut self, replica: &Node, now: SeenLogs) {
-        let known = self.seen.entry(replica.dir().to_owned()).or_default();
-        if *known != now && lost_primary::note_seen(replica.dir(), &now).is_ok() {
-            *known = now;
+    /// Writes down where the primary's logs end, if that has changed, and now and then that it has not.
+    fn note_seen(&mut self, replica: &Node, logs: SeenLogs) {
+        let known = self.seen.get(replica.dir());
+        let is_noted = known.is_some_and(|noted| noted.logs == logs && noted.at.elapsed() < WHOLE);
+        if !is_noted && lost_primary::note_seen(replica.dir(), &logs).is_ok() {
+            let at = Instant::now();
+            self.seen.insert(replica.dir().to_owned(), NotedLogs { logs, at });
         }
     }
 

@@ -43,27 +43,34 @@ impl SqldEngine {
 
     /// Takes the files of replicas away from their process, which is started again without them.
     fn take_files(&self, dir: &Path, moves: &[&Move]) -> Result<()> {
-        let taken = {
-            let _retired = self.shared.retire(dir);
-            let serving = lock(&self.shared.nodes).remove(dir);
-            if let Some(node) = serving {
-                // It keeps its write-ahead log, so nothing is lost; a polite end could wait for its clients for seconds.
-                node.process().stop_at_once();
-            }
-            confine::end_orphan(&dir.join("lock"))?;
+        let Some((replica, _)) = moves.first() else {
+            return Ok(());
+        };
+        self.without_process(dir, replica, || {
             moves.iter().try_for_each(|(replica, primary)| {
                 move_files(dir, &replica.instance(), &self.dir(primary)?, &primary.instance())?;
                 records::forget(dir, &replica.instance())
             })
-        };
-        if let Some((replica, _)) = moves.first() {
-            self.serve_the_rest(dir, replica)?;
+        })
+    }
+
+    /// Does something with the files of a directory while no process runs over it, nor is started; then what is left is served
+    /// again. `at` is an instance of that process, or was one.
+    pub(super) fn without_process<T>(&self, dir: &Path, at: &Site, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _retired = self.shared.retire(dir);
+        let serving = lock(&self.shared.nodes).remove(dir);
+        if let Some(node) = serving {
+            // It keeps its write-ahead log, so nothing is lost; a polite end could wait for its clients for seconds.
+            node.process().stop_at_once();
         }
-        taken
+        let done = confine::end_orphan(&dir.join("lock")).and_then(|()| work());
+        let served = self.serve_the_rest(dir, at);
+        let done = done?;
+        served.map(|()| done)
     }
 
     /// Starts the process over a directory again, without waiting for it, or removes a directory that has nothing any more.
-    pub(super) fn serve_the_rest(&self, dir: &Path, at: &Site) -> Result<()> {
+    fn serve_the_rest(&self, dir: &Path, at: &Site) -> Result<()> {
         if records::acknowledged(dir)?.is_empty() && files::namespaces(&role::db_path(dir))?.is_empty() {
             return files::remove_tree(dir);
         }
@@ -90,7 +97,7 @@ impl SqldEngine {
 
 impl Shared {
     /// Has no process be started over a directory until the result is dropped.
-    pub(super) fn retire(&self, dir: &Path) -> RetiredDir<'_> {
+    fn retire(&self, dir: &Path) -> RetiredDir<'_> {
         lock(&self.retired).insert(dir.to_owned());
         RetiredDir {
             shared: self,
@@ -100,7 +107,7 @@ impl Shared {
 }
 
 /// A directory over which no process is started.
-pub(super) struct RetiredDir<'s> {
+struct RetiredDir<'s> {
     shared: &'s Shared,
     dir: PathBuf,
 }

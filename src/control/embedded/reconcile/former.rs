@@ -46,7 +46,8 @@ pub fn take_over(view: &CatalogView<'_>, row: &DatabaseRow) -> Result<()> {
     engine.take_over(&[(from, view.site(&row.primary, row))])
 }
 
-/// Lets an instance of an earlier epoch go. Returns where its files are, if they are kept and there.
+/// Lets an instance of an earlier epoch go. Returns where its files are, if they are kept and there. They are compared with the new
+/// primary later (`compare_set_aside`), because that may take long and the lock is held here.
 pub fn discard(
     view: &CatalogView<'_>,
     id: &DatabaseId,
@@ -60,9 +61,7 @@ pub fn discard(
             return Ok(None);
         }
         let (database, location) = (&row.name, &former.location);
-        // What cannot be compared is kept all the same, and doctor says that it was not.
-        let compared = engine.report_divergence(&path, &view.site(&row.primary, row));
-        tracing::warn!(%database, %location, path = %path.display(), compared = compared.is_ok(), "the files of a former primary were set aside");
+        tracing::warn!(%database, %location, path = %path.display(), "the files of a former primary were set aside");
         return Ok(Some(path));
     }
     engine.remove(&site)?;

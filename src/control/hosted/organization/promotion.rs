@@ -6,6 +6,7 @@ use crate::control::embedded::{Placed, WriteBarrier};
 use crate::control::hosted::NewAuditEntry;
 use crate::control::names::DatabaseId;
 use crate::control::promotion::PromotionReport;
+use crate::error::{Code, Result};
 use serde_json::json;
 
 impl WriteBarrier for OrganizationPlane<'_> {
@@ -20,6 +21,15 @@ impl WriteBarrier for OrganizationPlane<'_> {
 }
 
 impl OrganizationPlane<'_> {
+    /// Has what a promotion decided and could not complete be tried again, as if it had succeeded.
+    pub(super) fn retry_partial<T>(&self, promoted: Result<T>) -> Result<T> {
+        if promoted.as_ref().is_err_and(|error| error.code() == Code::Partial) {
+            self.shared.await_former(&self.organization.id);
+            self.shared.keep_trying();
+        }
+        promoted
+    }
+
     /// Adds a promotion to an entry of the audit log, and has what it could not reach tried again.
     pub(super) fn note_promotion(&self, promotion: Option<&PromotionReport>, entry: &mut NewAuditEntry) {
         let Some(promotion) = promotion else { return };
