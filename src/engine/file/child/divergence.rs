@@ -99,7 +99,7 @@ fn compare(
     let from = format!("SELECT {columns} FROM {}", quote::identifier(table));
     let mut all = former.prepare(&from).map_err(failed)?;
     let mut same = find_by_keys(successor, table, &keys, &from, &all).map_err(failed)?;
-    let names: Vec<String> = all.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = all.column_names().map(str::to_owned).collect();
     let (mut count, mut ours, mut theirs) = (0, Vec::new(), Vec::new());
     let mut rows = all.query([]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
