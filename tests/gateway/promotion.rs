@@ -281,6 +281,41 @@ fn transaction_that_is_open_at_a_promotion_ends_in_time_either_way() {
     assert_eq!(door.number("app-alice", &token, "select count(*) from t"), 2);
 }
 
+/// A promotion waits for a transaction that goes on, and none of it is refused; one that takes too long fails as a whole.
+#[test]
+fn transaction_that_writes_during_a_promotion_is_done_as_a_whole_or_not() {
+    let door = Door::new();
+    let token = door.create("app");
+    door.run("app-alice", &token, "create table t (x)").fine();
+    door.replicate("app", "lhr");
+    let (_, mut baton) = door.continue_stream("app-alice", &token, None, "begin immediate");
+    let (rows, refused, committed) = std::thread::scope(|scope| {
+        let promoting = scope.spawn(|| door.promote("app", "lhr"));
+        let (mut rows, mut refused) = (0, Vec::new());
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(1500) && !promoting.is_finished() {
+            let sql = format!("insert into t values ({rows})");
+            let (answer, next) = door.continue_stream("app-alice", &token, baton.as_deref(), &sql);
+            if is_fine(&answer) {
+                rows += 1;
+            } else {
+                refused.push(answer.text());
+            }
+            baton = next.or(baton);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let (answer, _) = door.continue_stream("app-alice", &token, baton.as_deref(), "commit");
+        promoting.join().unwrap();
+        (rows, refused, is_fine(&answer))
+    });
+    assert!(
+        refused.is_empty() || !committed,
+        "{rows} rows were committed without {refused:?}"
+    );
+    let there = door.number("app-alice", &token, "select count(*) from t");
+    assert_eq!(there, if committed { rows } else { 0 }, "{refused:?}");
+}
+
 #[test]
 fn socket_of_a_former_primary_ends_and_the_next_one_leads_to_the_new_one() {
     let door = Door::new();

@@ -154,12 +154,12 @@ impl Admin {
         }
     }
 
-    /// Sends requests of Hrana for a namespace to the port that takes SQL; returns the status and the text of the answer.
+    /// Sends a pipeline of Hrana for a namespace to the port that takes SQL; returns the status and the text of the answer.
     fn send_pipeline(
         &self,
         host: &str,
         token: &Secret,
-        requests: &Value,
+        body: &Value,
         timeout: Duration,
     ) -> Result<(StatusCode, String)> {
         let request = ProcessRequest {
@@ -167,7 +167,7 @@ impl Admin {
             path: "/v2/pipeline",
             host,
             authorization: Some(format!("Bearer {}", token.expose())),
-            body: Some(&json!({ "requests": requests })),
+            body: Some(body),
             timeout,
         };
         send_request(&self.sql, &request)
@@ -176,33 +176,50 @@ impl Admin {
     /// Takes the place of whoever writes to a namespace, on the port that takes SQL, and gives it back: returns once all
     /// transactions that wrote before have ended.
     pub fn await_writers(&self, host: &str, token: &Secret) -> Result<()> {
+        self.in_place_of_writers(host, token, || Ok(()))
+    }
+
+    /// The same, and does something while no transaction that writes is open.
+    pub fn in_place_of_writers(&self, host: &str, token: &Secret, work: impl FnOnce() -> Result<()>) -> Result<()> {
         let statement = |sql: &str| json!({ "type": "execute", "stmt": { "sql": sql } });
-        let requests = json!([statement("BEGIN IMMEDIATE"), statement("ROLLBACK"), { "type": "close" }]);
-        let (status, text) = self.send_pipeline(host, token, &requests, WRITERS_PATIENCE)?;
-        let answer: Value = serde_json::from_str(&text).map_err(|_| {
-            Error::new(Code::Unavailable, "libSQL server does not answer").caused_by(format!("status {status}"))
-        })?;
-        match answer["results"][0]["type"].as_str() {
-            Some("ok") => Ok(()),
+        let begun = self.send_to_stream(host, token, &Value::Null, json!([statement("BEGIN IMMEDIATE")]))?;
+        let done = match begun["results"][0]["type"].as_str() {
+            Some("ok") => work(),
             _ => Err(Error::new(
                 Code::DatabaseBusy,
                 "a transaction that writes to the database does not end",
             )
-            .caused_by(
-                answer["results"][0]["error"]["message"]
-                    .as_str()
-                    .unwrap_or("")
-                    .to_owned(),
-            )
+            .caused_by(error_of(&begun))
             .hint("end what writes to it, then try again")),
+        };
+        let end = json!([statement("ROLLBACK"), { "type": "close" }]);
+        let ended = self.send_to_stream(host, token, &begun["baton"], end)?;
+        done?;
+        match ended["results"][0]["type"].as_str() {
+            Some("ok") => Ok(()),
+            _ => Err(Error::new(
+                Code::DatabaseBusy,
+                "another transaction took the place of the server's own",
+            )
+            .caused_by(error_of(&ended))
+            .hint("try again when less is written")),
         }
+    }
+
+    /// Sends requests of Hrana to a stream, or to a new one without a baton.
+    fn send_to_stream(&self, host: &str, token: &Secret, baton: &Value, requests: Value) -> Result<Value> {
+        let body = json!({ "baton": baton, "requests": requests });
+        let (status, text) = self.send_pipeline(host, token, &body, WRITERS_PATIENCE)?;
+        serde_json::from_str(&text).map_err(|_| {
+            Error::new(Code::Unavailable, "libSQL server does not answer").caused_by(format!("status {status}"))
+        })
     }
 
     /// Opens a namespace on the port that takes SQL and commits a transaction that writes what is there already: every part of
     /// the process that a client's write goes through has seen its files then. Blocked writes are not an error.
     pub fn commit_no_change(&self, host: &str, token: &Secret) -> Result<()> {
         let pipeline = |requests: Value| -> Result<Value> {
-            let (_, text) = self.send_pipeline(host, token, &requests, PATIENCE)?;
+            let (_, text) = self.send_pipeline(host, token, &json!({ "requests": requests }), PATIENCE)?;
             Ok(serde_json::from_str(&text).unwrap_or_default())
         };
         let statement = |sql: &str| json!({ "type": "execute", "stmt": { "sql": sql } });
@@ -251,4 +268,12 @@ impl Admin {
         )
         .caused_by(why)
     }
+}
+
+/// What the first result of a pipeline says went wrong.
+fn error_of(answer: &Value) -> String {
+    answer["results"][0]["error"]["message"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -228,12 +228,14 @@ impl Engine for SqldEngine {
             ..records::record(node.dir(), &instance)?.unwrap_or_default()
         };
         let size = records::size_over_quota(node.dir(), &instance)?;
-        // Recorded first: whoever comes after a crash sees that it is not what is wanted, and lifts it.
-        records::acknowledge_with(node.dir(), &instance, &limits, size)?;
         let admin = node.admin()?;
-        admin.configure_because(&instance, &limits, size, Some(reason))?;
         let token = self.token(&instance, Access::ReadWrite, Duration::from_secs(60))?;
-        admin.await_writers(&host(&instance), &token)
+        // Between transactions: one that is open could not write any more, but commit what it had written before.
+        admin.in_place_of_writers(&host(&instance), &token, || {
+            // Recorded first: whoever comes after a crash sees that it is not what is wanted, and lifts it.
+            records::acknowledge_with(node.dir(), &instance, &limits, size)?;
+            admin.configure_because(&instance, &limits, size, Some(reason))
+        })
     }
 
     fn prepare_primary(&self, at: &Site) -> Result<()> {
