@@ -16,10 +16,14 @@ use crate::control::promotion::PromotionReport;
 use crate::engine::{InstanceRole, Running};
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a client is told whose write meets a primary that is being moved.
 const REASON: &str = "the database's primary is being moved; nothing was written: try again";
+
+/// How long a replica may take to have what its primary has, while nothing is written and writers wait; and how often it is looked at.
+const EQUALITY: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Makes the replicas of databases at a location their primaries, with what `more` changes in the catalog at the same moment.
 /// Databases whose primaries are there already stay as they are. None if there was nothing to do.
@@ -129,9 +133,7 @@ fn decide(
         engine.block_writes(&change.site(&row.primary, row), REASON)?;
     }
     for row in moving {
-        let (from, to) = (change.site(&row.primary, row), change.site(location, row));
-        engine.copy(&from, &to)?;
-        check_equal(change, row, location)?;
+        copy_rest(change, row, location)?;
     }
     commit(change, moving, location, false, more)
 }
@@ -198,6 +200,20 @@ fn promoted(row: &DatabaseRow, location: &LocationCode) -> DatabaseRow {
         primary: location.clone(),
         epoch: row.epoch + 1,
         ..row.clone()
+    }
+}
+
+/// Copies to a replica, while nothing is written, what it lacks. A primary that was started again begins another log when it is
+/// used first, which may be just now.
+fn copy_rest(change: &Change<'_>, row: &DatabaseRow, location: &LocationCode) -> Result<()> {
+    let (from, to) = (change.site(&row.primary, row), change.site(location, row));
+    let end = Instant::now() + EQUALITY;
+    loop {
+        change.plane.engine.copy(&from, &to)?;
+        match check_equal(change, row, location) {
+            Err(error) if error.code() == Code::Timeout && Instant::now() < end => std::thread::sleep(PAUSE),
+            checked => return checked,
+        }
     }
 }
 
