@@ -160,6 +160,9 @@ fn promotion(world: &dyn Subject) {
     assert_eq!(promoted.locations, [at("lhr"), at("ams")]);
     let again = plane.promote_group(&name, &at("lhr")).unwrap();
     assert_eq!((again.primary, again.locations), (promoted.primary, promoted.locations));
+    // One that was promoted alone comes back.
+    plane.promote_instance(&db("one"), &at("ams")).unwrap();
+    plane.promote_group(&name, &at("lhr")).unwrap();
     assert_eq!(
         plane.get_database(&db("one")).unwrap().locations,
         [at("lhr"), at("ams")]

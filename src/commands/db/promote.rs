@@ -67,7 +67,7 @@ pub(super) fn promote(ctx: &Context, args: &Promote) -> Result<()> {
     let before = if_allowed(find(ctx, name))?;
     let database = ctx.control()?.promote_instance(name, location)?;
     let sentence = match before {
-        Some(before) if before.primary == *location => {
+        Some(before) if before.primary == *location && database.promotion.is_none() => {
             format!("The primary of database {name} is at {location} already.")
         }
         // A file's URL is that of its primary.

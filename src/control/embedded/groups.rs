@@ -202,10 +202,9 @@ impl Embedded {
     ) -> Result<Group> {
         let change = self.change()?;
         let mut row = change.group(name)?;
-        if row.primary == *location {
-            return change.to_group(row);
-        }
-        if !change.catalog.group_locations(&row.uuid)?.contains(location) {
+        // Databases of it may have been promoted alone.
+        let is_moving = row.primary != *location;
+        if is_moving && !change.catalog.group_locations(&row.uuid)?.contains(location) {
             return Err(Error::new(
                 Code::InstanceNotFound,
                 format!("group {name} has no replicas in {location}"),
@@ -216,6 +215,9 @@ impl Embedded {
         if self.engine.has_processes() {
             let former = std::mem::replace(&mut row.primary, location.clone());
             let promotion = promotion::promote(&change, &all, location, barrier, |catalog| {
+                if !is_moving {
+                    return Ok(());
+                }
                 catalog.update_group(&row)?;
                 catalog.remove_group_location(&row.uuid, location)?;
                 catalog.add_group_location(&row.uuid, &former)?;
@@ -239,6 +241,9 @@ impl Embedded {
         }
         for database in &all {
             instances::promote_locked(&change, database, location)?;
+        }
+        if !is_moving {
+            return change.to_group(row);
         }
         let former = std::mem::replace(&mut row.primary, location.clone());
         change.commit(|catalog| {
