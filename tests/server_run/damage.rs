@@ -122,23 +122,13 @@ fn primary_whose_file_is_gone_is_reported_and_restored_from_a_replica() {
     server.log_in();
     let doctor = server.world.torso(["doctor", "--json"]);
     assert_eq!(doctor.code(), 1, "{}", doctor.report());
-    for told in ["missing_primary", "torso db export app --location iad"] {
+    for told in ["missing_primary", "torso db promote app --force"] {
         assert!(doctor.stdout.contains(told), "{}", doctor.report());
     }
-    let file = server.world.path("app.db");
-    let path = file.to_str().unwrap();
-    server
-        .world
-        .ok(["db", "export", "app", "--location", "iad", "--output-file", path]);
-    server.world.ok(["db", "destroy", "app", "--yes"]);
-    server.world.ok(["db", "create", "app", "--from-file", path]);
+    server.world.ok(["db", "promote", "app", "--force", "--yes"]);
     until("it is ready", || server.get("/ready"), |(status, _)| *status == 200);
-    let minted = server.ok("POST", "/v1/databases/app/auth/tokens", None);
-    let again = Database {
-        token: minted["jwt"].as_str().unwrap().to_owned(),
-        ..database
-    };
-    assert_eq!(rows(&again), Ok("2".to_owned()));
+    assert_eq!(rows(&database), Ok("2".to_owned()));
+    await_replicas(&server, &database, "it has everything", "2");
 }
 
 #[test]

@@ -322,6 +322,9 @@ fn way_back(view: &CatalogView<'_>, row: &DatabaseRow, first: &str) -> Result<St
     let name = &row.name;
     let again = format!("torso db destroy {name}");
     Ok(match view.want(row)?.replicas.first() {
+        Some(_) if view.plane.engine.has_processes() => {
+            format!("{first}, or make a replica the primary: torso db promote {name} --force")
+        }
         Some(replica) => format!(
             "{first}, or take what the replica has: torso db export {name} --location {replica}, {again}, torso db create \
              {name} --from-file {name}.db"
