@@ -108,6 +108,27 @@ fn writes_that_were_acknowledged_survive_kills_under_load() {
 }
 
 #[test]
+fn process_whose_directory_is_away_is_down_until_it_is_back() {
+    let fleet = Fleet::new();
+    let (ams, lhr) = followed(&fleet, "app");
+    let away = ams.dir.with_extension("away");
+    std::fs::rename(&ams.dir, &away).unwrap();
+    let is_down = || {
+        let processes = fleet.engine.processes();
+        processes
+            .iter()
+            .any(|process| process.label.location == "ams" && !process.is_ready && process.failure.is_some())
+    };
+    until("the process is down", is_down);
+    // What a start may have left in its place.
+    let _ = std::fs::remove_dir_all(&ams.dir);
+    std::fs::rename(&away, &ams.dir).unwrap();
+    until("it serves again", || fleet.engine.endpoint(&ams).is_ok());
+    fleet.sql(&ams, "insert into t values (2)").unwrap();
+    until("the replica has it", || fleet.number(&lhr, COUNT) == 2);
+}
+
+#[test]
 fn pool_that_was_shut_down_starts_nothing() {
     let fleet = Fleet::new();
     let (ams, _) = followed(&fleet, "app");

@@ -71,6 +71,8 @@ fn forced_promotion_chooses_a_replica_and_keeps_what_comes_back() {
     assert_eq!(planned.primary, at("nas"), "a dry run changed something");
     let loss = planned.promotion.unwrap().loss.unwrap();
     assert!(!loss.is_exact, "{loss:?}");
+    // It was the same log until the end.
+    assert!(loss.frames.is_some() && loss.seen_at.is_some(), "{loss:?}");
     assert!(loss.to_string().contains("not known"), "{loss}");
     let began = std::time::Instant::now();
     let promoted = ask(None, false).unwrap();

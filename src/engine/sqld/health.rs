@@ -2,6 +2,7 @@
 //! to be read. `quarantine` and `integrity` judge them before a start, `watch` and failing statements while it runs.
 
 use super::common::Common;
+use super::file_state::FileState;
 use super::quarantine::{self, Damaged, Trust};
 use super::records::{acknowledged, copy_anew, record, remove_marked};
 use super::role::{ProcessRole, db_path};
@@ -30,6 +31,8 @@ pub(super) struct Health {
     verified: Mutex<HashMap<String, Instant>>,
     /// When a replica's databases were last seen to have all that their primaries had.
     level: Mutex<HashMap<String, Instant>>,
+    /// The files of a primary's databases before the process could touch them, or when it had just made them.
+    first: Mutex<HashMap<String, FileState>>,
     /// Whether the files were judged since they were last noted as left.
     examined: AtomicBool,
     /// Whether the last process crashed over them.
@@ -56,6 +59,19 @@ impl Health {
 
     pub fn has_unverified(&self) -> bool {
         !lock(&self.unverified).is_empty()
+    }
+
+    /// A primary's file before the process could touch it. Whatever is found in its place later is compared with that: a process
+    /// makes a missing one anew.
+    pub fn first_file(&self, id: &str) -> Option<FileState> {
+        lock(&self.first).get(id).copied()
+    }
+
+    /// Notes which file a database has that its process has made just now.
+    pub fn note_file(&self, dir: &Path, id: &str) {
+        if let Ok(state) = FileState::read(&files::database(&db_path(dir), id)) {
+            lock(&self.first).insert(id.to_owned(), state);
+        }
     }
 
     /// Notes that a replica has all of a database that its primary has.
@@ -86,6 +102,7 @@ impl Health {
         lock(&self.damaged).remove(id);
         lock(&self.unverified).remove(id);
         lock(&self.level).remove(id);
+        lock(&self.first).remove(id);
         lock(&common.without_primary).remove(id);
         quarantine::forget(dir, id)
     }
@@ -101,9 +118,11 @@ impl Health {
                 let damaged = quarantine::examine(&common.sandbox, dir, &trust)?;
                 files::prepare(ProcessRole::Primary, &db_path)?;
                 quarantine::obstruct(dir, &damaged)?;
+                lock(&self.first).clear();
                 let mut without_primary = lock(&common.without_primary);
                 for id in acknowledged(dir)? {
                     without_primary.remove(&id);
+                    self.note_file(dir, &id);
                 }
                 without_primary.extend(damaged.keys().cloned());
                 *lock(&self.damaged) = damaged;

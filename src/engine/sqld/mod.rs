@@ -28,6 +28,7 @@ mod crashes;
 mod database_names;
 mod engine;
 mod excess;
+mod file_state;
 mod files;
 mod first_use;
 mod health;

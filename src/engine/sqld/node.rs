@@ -140,7 +140,9 @@ impl Node {
 
     /// Makes the process create a namespace, empty or from the file in its place, and load it. An existing one stays.
     pub fn make(&self, id: &str) -> Result<()> {
-        self.server.make(&self.admin()?, id)
+        self.server.make(&self.admin()?, id)?;
+        self.health().note_file(self.dir(), id);
+        Ok(())
     }
 
     /// Makes the process load a namespace.

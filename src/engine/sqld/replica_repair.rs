@@ -171,10 +171,8 @@ impl ReplicaRepair {
                 continue;
             }
             let end = primary.frame(&id);
-            match end {
-                Some(end) => drop(seen.insert(id.clone(), end)),
-                None => drop(seen.remove(&id)),
-            }
+            // Where it ended when it could be read last is what is known of one that cannot be read now.
+            seen.extend(end.map(|end| (id.clone(), end)));
             if !is_behind(end, replica.frame(&id)) {
                 replica.health().note_level(&id);
                 if is_past(written) {

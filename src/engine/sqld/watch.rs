@@ -6,7 +6,7 @@
 //! | fact | kept in | compared |
 //! |---|---|---|
 //! | it exists | its record | at each start and here: its file is there, is no other kind of file, and has a database's header |
-//! | which file it is | memory, from the first look at a process on | here: device and inode stay |
+//! | which file it is | memory, from before its process could touch it | here: device and inode stay |
 //! | how large it is | memory | here: it does not shrink, unless it vacuums itself |
 //! | its log is the one that its process has open | the system | here, when the log is missing or another one |
 //! | what its files were left like | `left.json` | at each start (`quarantine`) |
@@ -22,6 +22,7 @@
 //! ([`check_unopened`]).
 
 use super::Nodes;
+use super::file_state::FileState;
 use super::files::{self, PAGE};
 use super::node::Node;
 use super::pages::{Agreement, Pages};
@@ -32,43 +33,13 @@ use crate::error::Error;
 use crate::sqlite_header;
 use crate::sync::lock;
 use std::collections::{HashMap, HashSet};
-use std::fs::Metadata;
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How often the files are looked at that no process has opened.
 const WHOLE: Duration = Duration::from_secs(60);
-
-/// A file at one look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FileState {
-    device_and_inode: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-}
-
-impl From<&Metadata> for FileState {
-    fn from(metadata: &Metadata) -> Self {
-        Self {
-            device_and_inode: (metadata.dev(), metadata.ino()),
-            size: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
-}
-
-impl FileState {
-    fn read(path: &Path) -> std::io::Result<Self> {
-        let metadata = std::fs::symlink_metadata(path)?;
-        if metadata.is_file() {
-            Ok(Self::from(&metadata))
-        } else {
-            Err(ErrorKind::InvalidInput.into())
-        }
-    }
-}
 
 /// What is wrong with a database's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +91,12 @@ impl Watch {
             self.whole = Some(Instant::now());
         }
         let mut processes = HashMap::new();
+        for node in all.iter().filter(|node| node.process().is_ready()) {
+            // Its disk is away. What it has open it would go on serving, for as long as nobody opens anything.
+            if matches!(role::role_of(node.dir()), Ok(None)) {
+                node.process().end_and_restart("its directory is missing");
+            }
+        }
         for node in all.iter().filter(|node| node.place == ProcessRole::Primary) {
             let before = self.processes.remove(node.dir());
             if node.process().is_ready() {
@@ -158,7 +135,10 @@ fn check_process(
         }
     };
     for id in ids {
-        let before = databases.remove(&id).unwrap_or_default();
+        let before = databases.remove(&id).unwrap_or_else(|| Observation {
+            data: node.health().first_file(&id),
+            ..Observation::default()
+        });
         if damaged.contains_key(&id) {
             continue;
         }
@@ -177,7 +157,7 @@ pub(super) fn check_unopened(node: &Node, id: &str) -> Result<(), Error> {
         return Ok(());
     }
     let path = files::database(&role::db_path(node.dir()), id);
-    match find_damage(&path, &FileState::read(&path), None, false) {
+    match find_damage(&path, &FileState::read(&path), node.health().first_file(id), false) {
         None => Ok(()),
         Some(damage) => {
             act_on(node, id, &FileFault::Damage(damage.clone()));
