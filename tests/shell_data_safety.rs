@@ -232,6 +232,41 @@ fn script_that_would_make_the_schema_unreadable_is_not_committed() {
     assert_eq!(world.ok(["db", "shell", &file, "select count(*) from t"]), "1\n");
 }
 
+/// Whatever runs the statements: arguments, exec, a migration, a dump that makes a database.
+#[test]
+fn schema_that_would_be_unreadable_is_not_committed_on_any_way() {
+    let world = World::with_app("create table t(a)");
+    let garbage = "pragma writable_schema=1; create table if not exists a(x); update sqlite_schema set sql='garbage';";
+    let script = world.write("g.sql", garbage).display().to_string();
+    std::fs::create_dir(world.path("work/migrations")).unwrap();
+    world.write("migrations/0001_g.sql", garbage);
+    for (line, file) in [
+        (&["db", "shell", "app", garbage][..], ""),
+        (&["db", "shell", "app", "-cmd", garbage, "-bail"], ""),
+        (&["db", "shell", "app", "begin", garbage, "commit"], ""),
+        (&["db", "shell", "app", "-f", &script], ""),
+        (&["db", "exec", "app", "-f", &script], "g.sql:1"),
+        (&["db", "exec", "app", "-f", &script, "--transaction"], "g.sql"),
+        (&["db", "exec", "app", garbage], "SQL:1"),
+        (&["db", "exec", "app", garbage, "--transaction"], "SQL"),
+        (&["db", "migrate", "app"], "0001_g.sql"),
+        (&["db", "create", "new", "--from-dump", &script], "g.sql:1"),
+        (&["db", "import", &script, "new"], "g.sql:1"),
+    ] {
+        let run = world.torso(line);
+        assert_eq!(run.code(), 1, "{}", run.report());
+        assert!(run.stderr.contains("malformed database schema"), "{}", run.report());
+        assert!(
+            run.stderr.contains(file) && !run.stderr.contains("staging"),
+            "{}",
+            run.report()
+        );
+        world.ok(["db", "shell", "app", "select * from t"]);
+    }
+    assert_eq!(world.ok(["db", "list", "--output", "name"]), "app\n");
+    assert!(!world.ok(["db", "shell", "app", ".tables"]).contains("migrations"));
+}
+
 #[test]
 fn dump_of_which_a_statement_fails_is_undone() {
     let world = World::new();

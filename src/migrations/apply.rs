@@ -7,6 +7,7 @@ use super::plan::{MigrationPlan, plan};
 use super::{Migration, MigrationSet, foreign, record};
 use crate::error::{Error, Result};
 use crate::sql::restrict::{Restriction, restrict};
+use crate::sql::script_error::commit_error;
 use crate::sql::{Args, Session, Unseen};
 use std::time::{Duration, Instant};
 
@@ -115,7 +116,7 @@ fn adopt(session: &mut dyn Session, set: &MigrationSet, adopted: &[(usize, &'sta
     if adopted.is_empty() {
         return Ok(());
     }
-    in_transaction(session, |session| {
+    in_transaction(session, record::TABLE, |session| {
         execute(session, record::CREATE)?;
         for (at, table) in adopted {
             if !record::is_recorded(session, &set.migrations[*at])? {
@@ -134,7 +135,7 @@ fn apply_one(
 ) -> Result<Option<Duration>> {
     let script = migration.script()?;
     let began = Instant::now();
-    let applied = in_transaction(session, |session| {
+    let applied = in_transaction(session, script.name(), |session| {
         execute(session, record::CREATE)?;
         if record::is_recorded(session, migration)? {
             return Ok(false);
@@ -149,10 +150,18 @@ fn apply_one(
     Ok(applied.then(|| began.elapsed()))
 }
 
-/// Does work in a transaction that can write from its beginning. An error undoes it.
-fn in_transaction<T>(session: &mut dyn Session, work: impl FnOnce(&mut dyn Session) -> Result<T>) -> Result<T> {
+/// Does work in a transaction that can write from its beginning. An error undoes it; `name` is whose work it is.
+fn in_transaction<T>(
+    session: &mut dyn Session,
+    name: &str,
+    work: impl FnOnce(&mut dyn Session) -> Result<T>,
+) -> Result<T> {
     execute(session, "BEGIN IMMEDIATE")?;
-    let done = work(session).and_then(|done| execute(session, "COMMIT").map(|()| done));
+    let done = work(session).and_then(|done| {
+        let committed = session.run("COMMIT", &Args::default(), &mut Unseen);
+        committed.map_err(|failure| commit_error(name, failure))?;
+        Ok(done)
+    });
     if done.is_err() && session.in_transaction() {
         // The error that is returned is the first one; a transaction that cannot be ended here ends with the session.
         let _ = execute(session, "ROLLBACK");

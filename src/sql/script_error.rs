@@ -62,6 +62,17 @@ impl StatementPlace<'_> {
     }
 }
 
+/// The error for a transaction of a script that could not be committed.
+pub(crate) fn commit_error(script: &str, failure: Failure) -> Error {
+    let is_of_sql = matches!(failure, Failure::Sql { .. });
+    let error = Error::from(failure);
+    if is_of_sql {
+        Error::new(error.code(), format!("{script}: {}", error.message()))
+    } else {
+        error
+    }
+}
+
 /// An error about a line of a file.
 pub(crate) fn located(file: &str, line: u64, why: &str, code: Code) -> Error {
     Error::new(code, format!("{file}:{line}: {why}"))

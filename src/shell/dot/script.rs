@@ -1,7 +1,7 @@
 //! Scripts: lines of SQL and dot-commands from files, pipes and strings, run one after the other.
 
 use super::prompt;
-use crate::shell::exec::{self, batch, deferred, remote_script, schema_rows};
+use crate::shell::exec::{self, batch, deferred, remote_script};
 use crate::shell::input::{Input, Lines, Reader};
 use crate::shell::interrupt;
 use crate::shell::state::script::PendingBatch;
@@ -147,7 +147,6 @@ fn read_all(shell: &mut Shell<'_>, lines: &mut dyn Lines, within: bool) -> Shell
         }
     }
     remote_script::reload_virtual_tables(shell)?;
-    schema_rows::reload_schema(shell)?;
     Ok(failed)
 }
 

@@ -67,7 +67,8 @@ pub fn execute(shell: &mut Shell<'_>, text: &[u8]) -> ShellResult {
 
 /// Runs a statement as it is. In scripts, rows with infinities that nothing reads are written for it again.
 fn run_local(shell: &mut Shell<'_>, sql: &str, rest: &str) -> ShellResult {
-    match schema_rows::run_checked(shell, sql, rest) {
+    schema_rows::check_new_virtual_table(shell, sql)?;
+    match run_statement(shell, sql, rest) {
         Err(Interrupt::Statement(error))
             if shell.input.nesting > 0 && error.message.starts_with("no such column: Inf") =>
         {

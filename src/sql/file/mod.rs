@@ -10,6 +10,7 @@ mod connect;
 mod failure;
 mod repeated;
 mod run;
+mod schema_guard;
 mod statement;
 
 use self::changes::{ChangeTracker, TrackedStatement};
@@ -17,6 +18,7 @@ use self::connect::{FileIdentity, connect, identify};
 use self::failure::failure;
 use self::repeated::{RepeatedInsert, RepeatedOutcome};
 use self::run::stream;
+use self::schema_guard::SchemaState;
 use self::statement::FileStatement;
 use super::{Args, Failure, Interrupter, LocalEngine, Outcome, Phase, Rows, Session, Sink, Target};
 use crate::error::Result;
@@ -42,6 +44,7 @@ pub(super) struct FileSession {
     /// The repeated_insert of the last repeated statement.
     repeated_insert: RepeatedInsert,
     changes: ChangeTracker,
+    schema_state: SchemaState,
 }
 
 impl FileSession {
@@ -58,6 +61,7 @@ impl FileSession {
             watched: false,
             repeated_insert: RepeatedInsert::default(),
             changes: ChangeTracker::default(),
+            schema_state: SchemaState::default(),
         })
     }
 
@@ -95,6 +99,7 @@ impl FileSession {
             *lock(&self.handle) = connection.get_interrupt_handle();
             self.connection = connection;
             self.identity = identity;
+            self.schema_state = SchemaState::default();
         }
     }
 
@@ -145,9 +150,12 @@ impl FileSession {
         };
         let mut taken = 0;
         let mut nth = 0;
+        let was_in_transaction = !self.connection.is_autocommit();
         while rows.advance().map_err(Failure::Connection)? {
             match statement.insert(rows)? {
                 None => taken += 1,
+                // What was inserted before is undone, and what comes would be committed row by row.
+                Some(failure) if was_in_transaction && self.connection.is_autocommit() => return Err(failure),
                 Some(failure) => {
                     let flow = rows.refused(nth, failure).map_err(Failure::Connection)?;
                     if flow.is_break() {
@@ -165,7 +173,7 @@ impl Session for FileSession {
     fn run(&mut self, sql: &str, args: &Args, sink: &mut dyn Sink) -> std::result::Result<Outcome, Failure> {
         self.follow();
         let mut tracked = self.begin_statement();
-        let ran = self.run_statement(sql, args, sink, &mut tracked);
+        let ran = self.run_guarded(sql, |session| session.run_statement(sql, args, sink, &mut tracked));
         self.changes.end(&tracked, &self.connection, ran.is_ok());
         ran
     }
@@ -173,7 +181,7 @@ impl Session for FileSession {
     fn insert_many(&mut self, sql: &str, rows: &mut dyn Rows) -> std::result::Result<u64, Failure> {
         self.follow();
         let tracked = self.begin_statement();
-        let inserted = self.insert_rows(sql, rows);
+        let inserted = self.run_guarded(sql, |session| session.insert_rows(sql, rows));
         self.changes.end(&tracked, &self.connection, inserted.is_ok());
         inserted
     }
