@@ -34,6 +34,7 @@ mod manual;
 #[cfg(feature = "server")]
 mod operator;
 mod org;
+mod own_files;
 mod parse;
 #[cfg(feature = "server")]
 pub mod permissions;

@@ -2,7 +2,7 @@
 
 use super::args::Arguments;
 use crate::sql::Target;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Resolves a name given to `.open` to a target; none if it is a path.
 pub type Resolve<'h> = &'h dyn Fn(&str) -> crate::error::Result<Option<Target>>;
@@ -16,6 +16,8 @@ pub struct Hooks<'h> {
     pub full_hint: Option<String>,
     /// The file of `.query`; without it there are no saved queries.
     pub queries: Option<PathBuf>,
+    /// Fails for a file that commands of the shell must not write to.
+    pub check_output_file: &'h dyn Fn(&Path) -> crate::error::Result<()>,
     /// Names that `.open` could open, for completion.
     pub databases: &'h dyn Fn() -> Vec<String>,
 }

@@ -4,6 +4,7 @@ use super::{near_miss, reach};
 use crate::commands::answers::Done;
 use crate::commands::completers;
 use crate::commands::interruption::check_interrupted;
+use crate::commands::own_files::check_not_own;
 use crate::context::Context;
 use crate::control::client::Client;
 use crate::control::if_allowed;
@@ -76,7 +77,7 @@ pub(super) fn export(ctx: &Context, args: Export) -> Result<()> {
     if path == Path::new(STDOUT) {
         return original.write_to_stdout(ctx);
     }
-    let mut output = Output::begin(&path, args.overwrite)?;
+    let mut output = Output::begin(ctx, &path, args.overwrite)?;
     original.write(ctx, &mut output)?;
     if args.overwrite || path.symlink_metadata().is_err() {
         companions::remove_companions(&path)?;
@@ -237,7 +238,7 @@ pub(super) fn dump(ctx: &Context, args: Dump) -> Result<()> {
             damage
         }
         Some(path) => {
-            let mut output = Output::begin(&path, args.overwrite)?;
+            let mut output = Output::begin(ctx, &path, args.overwrite)?;
             let mut writer = std::io::BufWriter::with_capacity(1 << 20, output.0.as_file_mut());
             let report = dump::dump(session.as_mut(), &options, &mut writer);
             whole(&name, report).map_err(|error| Error::io(error, format!("cannot write {}", path.display())))??;
@@ -285,8 +286,9 @@ impl Output {
             .map_err(|error| Error::io(error, "cannot make a temporary file"))
     }
 
-    fn begin(path: &Path, overwrite: bool) -> Result<Self> {
+    fn begin(ctx: &Context, path: &Path, overwrite: bool) -> Result<Self> {
         check_replaceable(path).map_err(|error| error.hint("--output-file - writes to standard output"))?;
+        check_not_own(ctx, path)?;
         if !overwrite && path.symlink_metadata().is_ok() {
             return Err(exists(path));
         }

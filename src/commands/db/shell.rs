@@ -1,6 +1,7 @@
 //! `torso db shell`: what the words after it mean, and which database is opened. The shell itself is in `crate::shell`.
 
 use crate::commands::committed::Committed;
+use crate::commands::own_files::check_not_own;
 use crate::commands::{clap_errors, completers};
 use crate::context::Context;
 use crate::control::names::{DatabaseName, LocationCode};
@@ -11,7 +12,6 @@ use crate::settings::env;
 use crate::shell::args::{self, Arguments};
 use crate::shell::{self, Hooks, ShellOptions, TerminalOptions};
 use crate::sql::Target;
-use crate::ui::text;
 use std::ffi::{OsStr, OsString};
 use std::sync::LazyLock;
 
@@ -210,7 +210,8 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
     let place = place(ctx, &arguments)?;
     let own_files = ctx.settings.config_dir().ok().map(|(directory, _)| directory);
     let replica_hint = place.connection.as_ref().and_then(read_only_hint);
-    let full_hint = place.connection.as_ref().and_then(full_hint);
+    let full_hint = place.connection.as_ref().and_then(super::reach::size_limit_note);
+    let full_hint = full_hint.map(|note| format!("hint: {note}"));
     let options = ShellOptions {
         target: place.target,
         name: place.name,
@@ -228,6 +229,7 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
             read_only_hint: replica_hint,
             full_hint,
             queries: own_files.map(|directory| directory.join("queries.json")),
+            check_output_file: &|path| check_not_own(ctx, path),
             databases: &databases,
         },
     );
@@ -273,14 +275,6 @@ fn read_only_hint(connection: &Connection) -> Option<String> {
         .as_deref()
         .unwrap_or("it was opened read-only");
     Some(format!("hint: {reason}"))
-}
-
-fn full_hint(connection: &Connection) -> Option<String> {
-    let limit = text::size(connection.size_limit?);
-    let name = &connection.database;
-    Some(format!(
-        "hint: {name} may not grow beyond its size limit of {limit}; torso db config set {name} size-limit SIZE raises it"
-    ))
 }
 
 /// What the first word names.

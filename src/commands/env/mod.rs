@@ -66,6 +66,7 @@ fn pull(ctx: &Context, args: Pull) -> Result<()> {
     let name = ctx.database(args.db)?;
     let database = super::db::find(ctx, &name)?;
     check_replaceable(&args.file)?;
+    super::own_files::check_not_own(ctx, &args.file)?;
     // What a link leads to is replaced, not the link.
     let path = args.file.canonicalize().unwrap_or_else(|_| args.file.clone());
     // Read before a token is made: a file that cannot be read is an error without an effect.

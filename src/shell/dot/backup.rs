@@ -80,6 +80,7 @@ pub fn backup(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
         [database, file] => (database, file),
         _ => return shell.fail(format_args!("missing FILENAME argument on .backup")),
     };
+    shell.check_output_file(file)?;
     if !shell.session()?.is_local() {
         return backup_server(shell, database, file);
     }

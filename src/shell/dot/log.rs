@@ -12,13 +12,16 @@ pub(super) fn place(shell: &mut Shell<'_>, word: &str) -> ShellResult<Option<Tra
         "off" => None,
         "stdout" => Some(TraceOutput::Results),
         "stderr" => Some(TraceOutput::Stderr),
-        file => match File::create(file) {
-            Ok(opened) => Some(TraceOutput::File(Arc::new(Mutex::new(opened)))),
-            Err(_) => {
-                shell.say(format_args!("Error: cannot open \"{file}\""))?;
-                None
+        file => {
+            shell.check_output_file(file)?;
+            match File::create(file) {
+                Ok(opened) => Some(TraceOutput::File(Arc::new(Mutex::new(opened)))),
+                Err(_) => {
+                    shell.say(format_args!("Error: cannot open \"{file}\""))?;
+                    None
+                }
             }
-        },
+        }
     })
 }
 

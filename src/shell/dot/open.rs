@@ -57,6 +57,7 @@ pub fn open(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     }
     let target = target.restricted(read_only, no_links);
     if let (true, Target::File { path, .. }) = (new, &target) {
+        shell.check_output_file(path)?;
         remove_database(shell, path)?;
     }
     match shell.connect(&target) {

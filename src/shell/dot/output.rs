@@ -109,7 +109,11 @@ fn redirect(shell: &mut Shell<'_>, call: &CommandCall, once: bool, program: Opti
         }
         place
     } else {
-        wanted.place.unwrap_or_else(|| "stdout".to_owned())
+        let place = wanted.place.unwrap_or_else(|| "stdout".to_owned());
+        if !place.starts_with('|') {
+            shell.check_output_file(&place)?;
+        }
+        place
     };
     match shell.out.redirect(&place) {
         Ok(()) => {}

@@ -74,17 +74,6 @@ impl InputPosition {
     }
 }
 
-/// What a script has written into the schema table, of which the connection does not know before it reads the schema again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum SchemaRows {
-    #[default]
-    None,
-    /// Something, and the schema could be read before.
-    Written,
-    /// Something in a schema that could not be read before: that is to be repaired, perhaps.
-    Repairing,
-}
-
 /// What is known of the statements that run.
 #[derive(Default)]
 pub struct StatementState {
@@ -100,8 +89,6 @@ pub struct StatementState {
     pub deferred: Vec<DeferredRow>,
     /// A server does not check foreign keys for the rest of the script.
     pub keys_unchecked: bool,
-    /// What a script writes into the schema table.
-    pub schema_rows: SchemaRows,
     /// A script's transaction could not be begun: the statements that belong to it are not run.
     pub skips_transaction: bool,
     /// A statement was run that may have written: rows are counted, but a changed schema is not.
@@ -140,6 +127,17 @@ impl<'h> Shell<'h> {
     /// The active connection.
     pub fn slot(&mut self) -> &mut Slot {
         &mut self.connections.slots[self.connections.active]
+    }
+
+    /// Fails for a file that commands must not write to. The names of the standard streams are none.
+    pub fn check_output_file(&mut self, file: impl AsRef<std::path::Path>) -> ShellResult {
+        match (self.hooks.check_output_file)(file.as_ref()) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let hint = error.hint_text().map(|hint| format!("\nhint: {hint}"));
+                self.fail(format_args!("Error: {error}{}", hint.unwrap_or_default()))
+            }
+        }
     }
 
     /// The active connection, opened now if it was not. A database that cannot be opened ends the shell.
