@@ -211,3 +211,22 @@ fn expiry_on_a_server_that_cannot_store_it_is_refused_and_nothing_is_made() {
         "{error}"
     );
 }
+
+#[test]
+fn branch_and_copy_replace_no_content_whose_writes_are_blocked() {
+    let world = World::with_app("create table t(a); insert into t values (1)");
+    world.ok(["db", "branch", "app", "twig"]);
+    world.ok(["db", "shell", "twig", "insert into t values (2)"]);
+    world.ok(["db", "config", "set", "twig", "block-writes", "on"]);
+    for line in [
+        &["db", "branch", "app", "twig", "--reset", "--yes", "--json"][..],
+        &["db", "copy", "app", "twig", "--overwrite", "--yes", "--json"],
+    ] {
+        let run = world.torso(line).fails(5, "blocked");
+        assert_eq!(run.error()["hint"], "torso db config set twig block-writes off");
+        assert_eq!(world.query("twig", "select count(*) from t"), "2");
+    }
+    world.ok(["db", "config", "set", "twig", "block-writes", "off"]);
+    world.ok(["db", "copy", "app", "twig", "--overwrite", "--yes"]);
+    assert_eq!(world.query("twig", "select count(*) from t"), "1");
+}

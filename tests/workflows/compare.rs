@@ -160,7 +160,7 @@ fn diff_across_control_planes_tells_schema_and_rows_and_exits_by_them() {
         world.torso(args).fails(exit, code);
     }
     let unknown = [ends.as_slice(), &["--rows", "nothing", "--json"]].concat();
-    let refused = world.torso(unknown).fails(1, "invalid_value");
+    let refused = world.torso(unknown).fails(3, "table_not_found");
     assert_eq!(refused.stdout, "", "{}", refused.report());
 }
 

@@ -237,3 +237,24 @@ fn exec_works_on_a_server_as_on_files() {
     assert_eq!(error["message"], "SQL:1: UNIQUE constraint failed: t.a");
     assert_eq!(world.query("tenant-1", "select count(*) from t"), "2");
 }
+
+#[test]
+fn exec_and_migrate_of_a_full_database_name_its_limit() {
+    let world = World::new();
+    world.ok(["db", "create", "app", "--size-limit", "64kb"]);
+    let large = "create table x as select zeroblob(1000000) z";
+    std::fs::create_dir(world.path("work/migrations")).unwrap();
+    world.write("migrations/0001_x.sql", large);
+    for line in [
+        &["db", "exec", "app", large, "--json"][..],
+        &["db", "migrate", "app", "--json"],
+    ] {
+        let run = world.torso(line).fails(5, "size_limit");
+        let error = run.error();
+        let hint = error["hint"].as_str().unwrap();
+        assert!(
+            hint.contains("torso db config set app size-limit SIZE raises it"),
+            "{error}"
+        );
+    }
+}

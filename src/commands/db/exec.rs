@@ -10,6 +10,7 @@ use crate::control::names::DatabaseName;
 use crate::error::{Code, Error, Result};
 use crate::sql::parsed_script::ParsedScript;
 use crate::sql::restrict::restrict;
+use crate::sql::script_error::commit_error;
 use crate::sql::{self, Column, Session, Sink, Unseen, ValueRef};
 use crate::sqltext::classify::StatementKind;
 use base64::Engine as _;
@@ -171,7 +172,8 @@ impl ExecWork {
             (connection, target)
         };
         let mut session = sql::open(&target)?;
-        let executed = self.run_in(session.as_mut())?;
+        let ran = self.run_in(session.as_mut());
+        let executed = ran.map_err(|error| super::reach::explain_full(&connection, error))?;
         drop(session);
         if !self.only_reads {
             fleet::refresh_replicas(plane, &connection)?;
@@ -194,7 +196,7 @@ impl ExecWork {
         let execute = |session: &mut dyn Session, sql: &str| session.run(sql, &sql::Args::default(), &mut Unseen);
         execute(session, "BEGIN IMMEDIATE")?;
         let done = self.run_statements(session).and_then(|done| {
-            execute(session, "COMMIT")?;
+            execute(session, "COMMIT").map_err(|failure| commit_error(self.script.name(), failure))?;
             Ok(done)
         });
         if done.is_err() && session.in_transaction() {

@@ -202,7 +202,10 @@ fn migrate_one(ctx: &Context, name: &DatabaseName, set: &MigrationSet, until: Op
 
 fn migrate(connection: &Connection, set: &MigrationSet, until: Option<usize>) -> Result<MigrateOutcome> {
     let mut session = sql::open(&super::reach::target(connection)?)?;
-    migrations::migrate(session.as_mut(), set, until)
+    let explain = |error| super::reach::explain_full(connection, error);
+    let mut outcome = migrations::migrate(session.as_mut(), set, until).map_err(explain)?;
+    outcome.failure = outcome.failure.map(explain);
+    Ok(outcome)
 }
 
 fn preview(

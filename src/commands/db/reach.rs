@@ -4,6 +4,7 @@ use crate::control::types::Connection;
 use crate::error::{Code, Error, Result};
 use crate::sql::Target;
 use crate::sql::companions::roll_back_unfinished;
+use crate::ui::text;
 use std::path::PathBuf;
 
 /// For reading and, where the instance allows it, writing.
@@ -42,4 +43,23 @@ pub(super) fn reading(connection: &Connection) -> Result<Target> {
 /// The instance's file, where it is one on this machine.
 pub(super) fn file(connection: &Connection) -> Option<PathBuf> {
     connection.url.path().cloned()
+}
+
+/// What a database with a size limit may grow to, and what raises that.
+pub(super) fn size_limit_note(connection: &Connection) -> Option<String> {
+    let limit = text::size(connection.size_limit?);
+    let name = &connection.database;
+    Some(format!(
+        "{name} may not grow beyond its size limit of {limit}; torso db config set {name} size-limit SIZE raises it"
+    ))
+}
+
+/// The error of work on a database. SQLite says "full" for a full disk and for a full allowance.
+pub(super) fn explain_full(connection: &Connection, error: Error) -> Error {
+    match size_limit_note(connection) {
+        Some(note) if error.code() == Code::DiskFull => {
+            Error::new(Code::SizeLimit, error.message().to_owned()).hint(note)
+        }
+        _ => error,
+    }
 }

@@ -194,7 +194,7 @@ fn restore_in_place(
         );
         return answers::plan(ctx, vec![step]);
     }
-    copy::check_unprotected(&former)?;
+    copy::check_replaceable(&former)?;
     ctx.confirm(
         args.yes,
         &format!(

@@ -92,7 +92,7 @@ fn replace_file(to: &Context, database: &Database, content: &Path) -> Result<()>
         )
         .hint(format!("torso db config set {name} size-limit {size}")));
     }
-    let connection = plane.connection(name, None)?;
+    let connection = plane.connection_to_write(name)?;
     let file = reach::file(&connection)
         .ok_or_else(|| Error::new(Code::Unsupported, format!("database {name} is not a file")))?;
     let mut progress = to.ui.progress(format!("Copying to {name}"));

@@ -8,7 +8,7 @@ mod content;
 mod replacement;
 
 pub(super) use content::{read_content, rebuild, replace_by_file, write_to_file};
-pub(super) use replacement::{ReplacedContent, ReplacementWish, check_unprotected, replace_by_source};
+pub(super) use replacement::{ReplacedContent, ReplacementWish, check_replaceable, replace_by_source};
 
 use super::create::{NewPlacement, existing};
 use super::endpoint::{Endpoint, QualifiedName};

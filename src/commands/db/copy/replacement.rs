@@ -47,7 +47,7 @@ pub(in crate::commands::db) fn replace_by_source(
         );
         return answers::plan(ctx, vec![step]).map(|()| None);
     }
-    check_unprotected(former)?;
+    check_replaceable(former)?;
     ctx.confirm(
         wish.is_confirmed,
         &format!("replace the content of database {}", ends.target),
@@ -76,12 +76,18 @@ pub(in crate::commands::db) fn replace_by_source(
     }))
 }
 
-/// Refuses a database with delete protection, which also keeps its content.
-pub(in crate::commands::db) fn check_unprotected(database: &Database) -> Result<()> {
+/// Refuses a database whose content is not to be replaced: one with delete protection, and one whose writes are blocked.
+pub(in crate::commands::db) fn check_replaceable(database: &Database) -> Result<()> {
+    let name = &database.name;
+    if database.block_writes {
+        return Err(
+            Error::new(Code::Blocked, format!("writes to database {name} are blocked"))
+                .hint(format!("torso db config set {name} block-writes off")),
+        );
+    }
     if !database.delete_protection {
         return Ok(());
     }
-    let name = &database.name;
     Err(Error::new(
         Code::DeleteProtected,
         format!("database {name} is protected from deletion"),
