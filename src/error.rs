@@ -178,6 +178,8 @@ codes! {
         "`torso db replicas NAME` shows the locations; `torso db replicate` adds one.";
     ContextNotFound "context_not_found" NotFound "There is no context of that name."
         "`torso context list` shows the names; `torso context add` adds one.";
+    TableNotFound "table_not_found" NotFound "Neither database has a table of that name."
+        "Look at `torso db schema NAME`.";
     FileNotFound "file_not_found" NotFound "There is no such file."
         "Check the path.";
     BackupNotFound "backup_not_found" NotFound "There is no backup of that id, or no backups are there."

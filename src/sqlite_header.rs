@@ -38,6 +38,29 @@ pub fn unprotect(path: &Path) -> Result<()> {
     }
 }
 
+/// Where the size of a page is, in two bytes.
+const PAGE_SIZE: u64 = 16;
+
+/// The bytes of the pages that a file has whole, where it was cut off within a page. None for every other file.
+pub fn size_of_whole_pages(path: &Path) -> Result<Option<u64>> {
+    let mut file = File::open(path)?;
+    let mut header = [0; PAGE_SIZE as usize + 2];
+    if file.read_exact(&mut header).is_err() || !header.starts_with(MAGIC) {
+        return Ok(None);
+    }
+    let [.., high, low] = header;
+    let page_size = match u64::from(u16::from_be_bytes([high, low])) {
+        // The largest does not fit into two bytes.
+        1 => 1 << 16,
+        size => size,
+    };
+    let size = file.metadata()?.len();
+    Ok(match size.checked_rem(page_size) {
+        None | Some(0) => None,
+        Some(cut) => Some(size - cut).filter(|whole| *whole > 0),
+    })
+}
+
 /// What is added to the versions of a file that a server process has. No SQLite opens such a file.
 const SERVED: u8 = 0xd0;
 

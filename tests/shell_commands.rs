@@ -167,6 +167,85 @@ fn diff_compares_a_file_and_a_server() {
 
 /// A difference in ten thousand rows is found, and nothing else.
 #[test]
+fn diff_shows_values_that_differ_differently() {
+    let world = World::new();
+    let [one, other] = ["one.db", "other.db"].map(|name| world.path(name).display().to_string());
+    let make = |file: &str, rows: &str| {
+        let sql = format!("create table t(k integer primary key, v); insert into t values {rows}");
+        world.ok(["db", "shell", file, &sql]);
+    };
+    make(
+        &one,
+        "(1, 0.1 + 0.2), (2, 0.0), (3, 1), (4, 'A'), (5, null), (6, 'same'), (7, 1.5)",
+    );
+    make(
+        &other,
+        "(1, 0.3), (2, -0.0), (3, '1'), (4, x'41'), (5, ''), (6, 'same'), (7, 2.5)",
+    );
+    let command = format!(".diff {other}");
+    let run = world.torso(["db", "shell", &one, &command]);
+    assert_eq!(run.code(), 1, "{}", run.report());
+    assert_eq!(
+        run.stdout,
+        "t|1|v|0.30000000000000004|0.3\nt|2|v|0.0|-0.0\nt|3|v|1|'1'\nt|4|v|'A'|x'41'\nt|5|v|NULL|''\nt|7|v|1.5|2.5\n"
+    );
+    // Rows of which only one side has the key, as well.
+    world.ok([
+        "db",
+        "shell",
+        &other,
+        "delete from t; insert into t values (8, 0.1 + 0.2)",
+    ]);
+    let run = world.torso(["db", "shell", &one, &command]);
+    assert!(run.stdout.contains("k=8, v=0.30000000000000004"), "{}", run.stdout);
+}
+
+#[test]
+fn diff_of_rows_without_a_key_compares_whole_rows() {
+    let world = World::new();
+    let [one, other] = ["one.db", "other.db"].map(|name| world.path(name).display().to_string());
+    let make = |file: &str, table: &str, rows: &str| {
+        let sql = format!("create table {table}(rowid, oid, _rowid_); insert into {table} values {rows}");
+        world.ok(["db", "shell", file, &sql]);
+    };
+    make(&one, "t", "(1, 2, 3), (1, 2, 3), (4, 5, 6)");
+    make(&other, "t", "(4, 5, 6), (1, 2, 3), (7, 8, 9)");
+    let command = format!(".diff {other}");
+    let run = world.torso(["db", "shell", &one, &command]);
+    assert_eq!(
+        run.stdout,
+        "t|1,2,3|only here|rowid=1, oid=2, _rowid_=3|\nt|7,8,9|only there||rowid=7, oid=8, _rowid_=9\n"
+    );
+    // Names fold as in SQLite.
+    std::fs::remove_file(&other).unwrap();
+    make(&other, "T", "(4, 5, 6), (1, 2, 3), (1, 2, 3)");
+    let run = world.torso(["db", "shell", &one, &command]);
+    assert!(
+        run.stdout.starts_with("table t||sql|") && run.stdout.lines().count() == 1,
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+fn diff_of_databases_in_utf16_names_the_one_that_is() {
+    let world = World::new();
+    let [one, other] = ["one.db", "other.db"].map(|name| world.path(name).display().to_string());
+    world.ok(["db", "shell", &one, "create table t(a)"]);
+    world.ok(["db", "shell", &other, "pragma encoding = 'UTF-16'; create table t(a)"]);
+    for (here, there, which) in [(&one, &other, "second"), (&other, &one, "first")] {
+        let run = world.torso(["db", "shell", here, &format!(".diff {there}")]);
+        assert_eq!(run.code(), 1);
+        assert!(
+            run.stderr
+                .contains(&format!("the {which} of the two databases has its texts in UTF-16le")),
+            "{}",
+            run.stderr
+        );
+    }
+}
+
+#[test]
 fn diff_of_large_tables_merges_them() {
     let world = World::new();
     let [one, other] = ["one.db", "other.db"].map(|name| world.path(name).display().to_string());
@@ -327,6 +406,58 @@ fn recover_of_a_damaged_file_keeps_rows_around_the_damage() {
         2
     );
     assert_eq!(count("PRAGMA user_version"), 9);
+}
+
+/// What the file does not have whole is not read as zeros, which would be rows.
+#[test]
+fn recover_of_a_file_cut_within_a_page_invents_no_rows() {
+    let world = World::new();
+    let file = world.path("cut.db");
+    let name = file.to_str().unwrap();
+    for table in [
+        "t(x, y)",
+        "t(x, y INTEGER PRIMARY KEY)",
+        "t(x TEXT PRIMARY KEY, y) WITHOUT ROWID",
+    ] {
+        let _ = std::fs::remove_file(&file);
+        let fill = format!(
+            "CREATE TABLE {table}; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+            INSERT INTO t SELECT printf('row %05d ', i) || hex(zeroblob(50)), i FROM n"
+        );
+        world.ok(["db", "shell", name, &fill]);
+        let size = std::fs::metadata(&file).unwrap().len();
+        for cut in [1000, 3000] {
+            let whole = size / 2 / 4096 * 4096;
+            std::fs::File::options()
+                .write(true)
+                .open(&file)
+                .unwrap()
+                .set_len(whole + cut)
+                .unwrap();
+            let run = world.torso(["db", "shell", name, ".recover"]).success();
+            let reported: u64 = run.stderr.split_whitespace().nth(3).unwrap().parse().unwrap();
+            assert!(reported > 500, "{}", run.stderr);
+            let saved = world
+                .torso_with_input(
+                    ["db", "shell", ":memory:"],
+                    run.stdout + "SELECT count(*), sum(x IS printf('row %05d ', y) || hex(zeroblob(50))) FROM t;\n",
+                )
+                .success();
+            assert_eq!(saved.stdout, format!("{reported}|{reported}\n"), "{table} {cut}");
+            assert_eq!(std::fs::metadata(&file).unwrap().len(), whole + cut);
+        }
+    }
+    // What is no database has nothing to be saved.
+    let none = world.write("none.db", [b"SQLite".as_slice(), &[0; 5000]].concat());
+    for command in [".dump", ".intck", ".recover"] {
+        let run = world.torso(["db", "shell", none.to_str().unwrap(), command]);
+        assert_eq!(run.code(), 1, "{}", run.report());
+        assert!(
+            run.stderr.contains("file is not a database") && !run.stderr.contains(".recover"),
+            "{}",
+            run.stderr
+        );
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(super) const BUSY: Duration = Duration::from_millis(500);
 
 /// The write-ahead log beside a database, if it is not empty.
-pub(super) fn log_of(path: &Path) -> Option<PathBuf> {
+pub(crate) fn log_of(path: &Path) -> Option<PathBuf> {
     companion(path, "-wal")
 }
 

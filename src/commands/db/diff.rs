@@ -9,9 +9,11 @@ use crate::commands::answers::counted;
 use crate::commands::completers;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
-use crate::shell::compare::{Depth, Difference, DifferenceKind, DifferenceSink, TableComparison, compare};
+use crate::shell::compare::{
+    Depth, Difference, DifferenceKind, DifferenceSink, TableComparison, compare, exact_literal,
+};
 use crate::shell::interrupt;
-use crate::sql::text::{value_to_literal, value_to_text};
+use crate::sql::text::value_to_text;
 use crate::sql::{self, Target, Value};
 use crate::ui::{Cell, Layout, OutputFormat, Table, View};
 use serde::Serialize;
@@ -179,7 +181,12 @@ impl DifferenceSink for Findings<'_> {
     fn difference(&mut self, difference: &Difference<'_>) -> io::Result<()> {
         self.differs = true;
         self.name(difference.object);
-        if difference.row.is_some() && !self.rows_of.iter().any(|table| table == difference.object) {
+        if difference.row.is_some()
+            && !self
+                .rows_of
+                .iter()
+                .any(|table| table.eq_ignore_ascii_case(difference.object))
+        {
             return Ok(());
         }
         let (what, column) = match difference.kind {
@@ -193,7 +200,7 @@ impl DifferenceSink for Findings<'_> {
         let text = |value: &Value| match value {
             Value::Null if column.is_none() => None,
             value if column.is_none() => Some(value_to_text(value)),
-            value => Some(value_to_literal(value)),
+            value => Some(exact_literal(value)),
         };
         self.write(&Item {
             object: difference.object,
@@ -290,8 +297,8 @@ fn target_of(ctx: &Context, end: &Endpoint) -> Result<Target> {
 fn check_tables(named: &[String], findings: &Findings<'_>) -> Result<()> {
     let is_known = |name: &String| {
         let object = format!("table {name}");
-        findings.tables.iter().any(|table| table.name == *name)
-            || findings.objects.iter().any(|found| *found == object || found == name)
+        let is = |found: &str| found.eq_ignore_ascii_case(name) || found.eq_ignore_ascii_case(&object);
+        findings.tables.iter().any(|table| is(&table.name)) || findings.objects.iter().any(|found| is(found))
     };
     match named.iter().find(|name| !is_known(name)) {
         None => Ok(()),
@@ -301,7 +308,7 @@ fn check_tables(named: &[String], findings: &Findings<'_>) -> Result<()> {
                 [] => "they have no table in common".to_owned(),
                 tables => format!("tables that both have: {}", tables.join(", ")),
             };
-            Err(Error::new(Code::InvalidValue, format!("there is no table {name}")).hint(hint))
+            Err(Error::new(Code::TableNotFound, format!("there is no table {name}")).hint(hint))
         }
     }
 }

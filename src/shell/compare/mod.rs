@@ -4,21 +4,20 @@
 //! Both databases are read in the order of the primary key, the other one in a thread of its own, and the two streams are
 //! merged: memory does not grow with the databases.
 
+mod schema;
 mod values;
 
 use super::interrupt;
 use crate::error::{Code, Error, Result};
-use crate::shell::table_info::{RowTable, listed};
-use crate::sql::content::ENGINE_TABLES;
-use crate::sql::query::{rows, text};
-use crate::sql::text::{value_to_literal, value_to_text};
+use crate::sql::query::rows;
 use crate::sql::{self, Args, Failure, Outcome, Session, Sink, Target, Value, ValueRef};
 use crate::sqltext::quote::identifier;
+use schema::compare_schemas;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+pub use values::exact_literal;
 use values::{compare_keys, format_key, is_identical, read_row};
 
 /// Rows of the other database on their way.
@@ -212,7 +211,7 @@ impl Merge<'_, '_> {
             .columns
             .iter()
             .zip(&row[keys..])
-            .map(|(column, value)| format!("{column}={}", value_to_literal(value)))
+            .map(|(column, value)| format!("{column}={}", exact_literal(value)))
             .collect();
         let contents = Value::Text(contents.join(", "));
         let (here, there) = if kind == DifferenceKind::OnlyHere {
@@ -276,116 +275,6 @@ impl Sink for Merge<'_, '_> {
         }
         Ok(ControlFlow::Continue(()))
     }
-}
-
-/// The tables of `main` by name, without the engine's own and those that a virtual table keeps its content in.
-fn tables(session: &mut dyn Session) -> Result<Vec<RowTable>> {
-    listed(session, &format!("type IN ('table', 'virtual') AND {}", of_users()))
-}
-
-/// A condition on names: what is not the engine's own.
-fn of_users() -> String {
-    format!("name <> 'sqlite_sequence' AND NOT ({ENGINE_TABLES})")
-}
-
-/// What is in a schema, by kind and name.
-fn schema(session: &mut dyn Session) -> Result<BTreeMap<String, Value>> {
-    let all = rows(
-        session,
-        &format!(
-            "SELECT type || ' ' || name, sql FROM sqlite_schema WHERE sql NOT NULL AND {} AND name NOT IN (SELECT \
-             name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow')",
-            of_users()
-        ),
-    )?;
-    Ok(all
-        .into_iter()
-        .filter_map(|mut row| {
-            let sql = row.pop()?;
-            Some((value_to_text(&row.pop()?), sql))
-        })
-        .collect())
-}
-
-/// What to read of a table that both have. None if their keys differ.
-fn common(here: &RowTable, there: &RowTable) -> Option<Common> {
-    if here.key != there.key || here.key.is_empty() {
-        return None;
-    }
-    let columns: Vec<String> = here
-        .columns
-        .iter()
-        .filter(|column| there.columns.contains(column))
-        .cloned()
-        .collect();
-    let key = here.key.join(", ");
-    let rest: String = columns
-        .iter()
-        .map(|column| format!(", {}", identifier(column)))
-        .collect();
-    // Sorted by bytes, whatever order a column asks for: the other side may have another one.
-    let sorted = here
-        .key
-        .iter()
-        .map(|part| format!("{part} COLLATE BINARY"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    Some(Common {
-        name: here.name.clone(),
-        keys: here.key.len(),
-        sql: format!(
-            "SELECT {key}{rest} FROM main.{} ORDER BY {sorted}",
-            identifier(&here.name)
-        ),
-        columns,
-    })
-}
-
-/// Reports what differs in the schemas; the tables whose rows are to be compared.
-fn schemas(here: &mut dyn Session, there: &mut dyn Session, report: &mut dyn DifferenceSink) -> Result<Vec<Common>> {
-    let encodings = [text(here, "PRAGMA encoding")?, text(there, "PRAGMA encoding")?];
-    if encodings.iter().any(|encoding| encoding != "UTF-8") {
-        return Err(Error::new(
-            Code::InvalidValue,
-            "only databases that hold their texts in UTF-8 can be compared",
-        ));
-    }
-    let (ours, theirs) = (schema(here)?, schema(there)?);
-    let mut tell = |object: &str, kind, here: &Value, there: &Value| {
-        let difference = Difference {
-            object,
-            row: None,
-            kind,
-            here,
-            there,
-        };
-        let result = report.difference(&difference);
-        result.map_err(|error| Error::from(Failure::Sink(error)))
-    };
-    for (name, sql) in &ours {
-        match theirs.get(name) {
-            None => tell(name, DifferenceKind::OnlyHere, sql, &Value::Null)?,
-            Some(other) if other != sql => tell(name, DifferenceKind::Sql, sql, other)?,
-            Some(_) => {}
-        }
-    }
-    for (name, sql) in &theirs {
-        if !ours.contains_key(name) {
-            tell(name, DifferenceKind::OnlyThere, &Value::Null, sql)?;
-        }
-    }
-    let others = tables(there)?;
-    let mut compared = Vec::new();
-    for table in tables(here)? {
-        let Some(other) = others.iter().find(|other| other.name == table.name) else {
-            continue;
-        };
-        match common(&table, other) {
-            Some(common) => compared.push(common),
-            None => tell(&table.name, DifferenceKind::OtherKey, &Value::Null, &Value::Null)?,
-        }
-    }
-    Ok(compared)
 }
 
 /// Refuses to judge values that a server does not tell whole.
@@ -476,7 +365,7 @@ pub fn compare(here: &mut dyn Session, there: &Target, depth: Depth, report: &mu
     let done = (|| {
         let mut other = sql::open(there)?;
         interrupt::on_interrupt(other.interrupter());
-        let compared = schemas(here, other.as_mut(), report)?;
+        let compared = compare_schemas(here, other.as_mut(), report)?;
         match depth {
             Depth::Counts => counts(here, other.as_mut(), &compared, report),
             Depth::Rows => {

@@ -1,7 +1,8 @@
 //! How values compare: the order in which SQLite sorts them, and when two are the same. What is compared is `compare`'s.
 
+use crate::sql::number::push_exact;
 use crate::sql::query::owned;
-use crate::sql::text::value_to_text;
+use crate::sql::text::{value_to_literal, value_to_text};
 use crate::sql::{Value, ValueRef};
 use std::cmp::Ordering;
 
@@ -55,6 +56,19 @@ pub(super) fn is_identical(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Real(one), Value::Real(other)) => one.to_bits() == other.to_bits(),
         _ => one == other,
+    }
+}
+
+/// A value as a literal that no other value has.
+#[must_use]
+pub fn exact_literal(value: &Value) -> String {
+    match value {
+        Value::Real(number) => {
+            let mut text = Vec::new();
+            push_exact(&mut text, *number);
+            String::from_utf8_lossy(&text).into_owned()
+        }
+        other => value_to_literal(other),
     }
 }
 

@@ -2,15 +2,18 @@
 
 use super::CommandCall;
 use super::open::target;
-use crate::shell::compare::{Depth, Difference, DifferenceKind, DifferenceSink, compare};
+use crate::shell::compare::{Depth, Difference, DifferenceKind, DifferenceSink, compare, exact_literal};
 use crate::shell::exec::screen::show_rows;
+use crate::shell::render::Mode;
 use crate::shell::state::{Interrupt, Shell, ShellResult};
-use crate::sql::{Sink, ValueRef};
+use crate::sql::text::value_to_text;
+use crate::sql::{Sink, Value, ValueRef};
 use std::io;
 
 /// Shows differences, and counts them.
 struct Report<'r> {
     sink: &'r mut dyn Sink,
+    mode: Mode,
     differences: u64,
 }
 
@@ -24,6 +27,10 @@ impl DifferenceSink for Report<'_> {
             DifferenceKind::Column(name) => name,
             DifferenceKind::OtherKey => "rows not compared: other primary key",
         };
+        let (here, there) = match difference.kind {
+            DifferenceKind::Column(_) => distinct(difference.here, difference.there, self.mode),
+            _ => (difference.here.clone(), difference.there.clone()),
+        };
         let row = difference
             .row
             .map_or(ValueRef::Null, |row| ValueRef::Text(row.as_bytes()));
@@ -32,10 +39,26 @@ impl DifferenceSink for Report<'_> {
                 ValueRef::Text(difference.object.as_bytes()),
                 row,
                 ValueRef::Text(what.as_bytes()),
-                difference.here.into(),
-                difference.there.into(),
+                (&here).into(),
+                (&there).into(),
             ])
             .map(drop)
+    }
+}
+
+/// Two values that differ, so that a mode shows them differently: as literals, where as they are they would look the same.
+fn distinct(here: &Value, there: &Value, mode: Mode) -> (Value, Value) {
+    let is_alike = match mode {
+        Mode::Quote | Mode::Insert => false,
+        Mode::Json | Mode::Jsonl => {
+            let has_blob = [here, there].iter().any(|value| matches!(value, Value::Blob(_)));
+            has_blob && value_to_text(here) == value_to_text(there)
+        }
+        _ => value_to_text(here) == value_to_text(there),
+    };
+    match is_alike {
+        true => (Value::Text(exact_literal(here)), Value::Text(exact_literal(there))),
+        false => (here.clone(), there.clone()),
     }
 }
 
@@ -45,8 +68,13 @@ pub fn diff(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     };
     let other = target(shell, name)?.restricted(true, false);
     let names = ["object", "row", "difference", "here", "there"];
+    let mode = shell.settings.style.mode;
     let result = show_rows(shell, &names, |session, sink| {
-        let mut report = Report { sink, differences: 0 };
+        let mut report = Report {
+            sink,
+            mode,
+            differences: 0,
+        };
         let compared = compare(session, &other, Depth::Rows, &mut report);
         (compared, report.differences)
     })?;

@@ -14,9 +14,16 @@ pub fn dump(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
         return Ok(());
     };
     match crate::shell::dump::dump(session.as_mut(), &options, &mut shell.out) {
-        Ok(report) if report.errors > 0 => shell.fail(format_args!(
-            "Error: not everything could be read: the dump ends in ROLLBACK (.recover saves what can be read)"
-        )),
+        Ok(report) if report.errors > 0 => {
+            if let Err(failure) = shell.query("SELECT count(*) FROM sqlite_schema", &[])?
+                && failure.primary_code() == Some(rusqlite::ffi::SQLITE_NOTADB)
+            {
+                return shell.fail(format_args!("Error: nothing could be read: {failure}"));
+            }
+            shell.fail(format_args!(
+                "Error: not everything could be read: the dump ends in ROLLBACK (.recover saves what can be read)"
+            ))
+        }
         Ok(_) => Ok(()),
         Err(failure) => shell.fail_because(failure),
     }

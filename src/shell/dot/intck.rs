@@ -26,6 +26,9 @@ pub fn intck(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
                 shell.show(format_args!("table {name}: {failure}"))?;
             }
         }
+        if failure.primary_code() == Some(rusqlite::ffi::SQLITE_NOTADB) {
+            return shell.fail_because(failure);
+        }
         return shell.fail(format_args!(
             "Error: the database is damaged: {failure}\n.recover saves what can be read"
         ));

@@ -8,12 +8,16 @@ use super::CommandCall;
 use crate::error::{Error, Result};
 use crate::shell::interrupt;
 use crate::shell::render::text::{LineEnds, push_name, push_sql};
-use crate::shell::state::{Shell, ShellResult};
+use crate::shell::state::{Shell, ShellResult, Slot};
 use crate::shell::table_info::{RowTable, listed};
+use crate::sql::companions::log_of;
 use crate::sql::query::{CollectedRows, owned, rows};
 use crate::sql::text::value_to_text;
-use crate::sql::{Args, Failure, Session, Sink, Value, ValueRef};
+use crate::sql::{self, Args, Failure, Session, Sink, Target, Value, ValueRef};
+use crate::sqlite_header::size_of_whole_pages;
 use crate::sqltext::quote::identifier;
+use crate::temporary_files::TemporaryFile;
+use std::fs::File;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
@@ -276,13 +280,39 @@ fn save(session: &mut dyn Session, out: &mut dyn Write) -> Result<RecoverySummar
     Ok(account)
 }
 
+/// Opens a copy of a file that was cut off within a page, without the rest of that page: SQLite would read zeros where the file
+/// ends, and take them for rows. None for every other database.
+fn copy_whole_pages(slot: &Slot) -> Result<Option<(TemporaryFile, Box<dyn Session>)>> {
+    let Some(Target::File { path, .. }) = &slot.target else {
+        return Ok(None);
+    };
+    // What is in a log is a part of the file, and may hold the page.
+    let Ok(Some(size)) = size_of_whole_pages(path) else {
+        return Ok(None);
+    };
+    if log_of(path).is_some() {
+        return Ok(None);
+    }
+    let doing = |error| Error::io(error, format!("cannot copy {} to a temporary file", path.display()));
+    let mut copy = TemporaryFile::create("torso-recover-", ".db").map_err(doing)?;
+    let whole = io::Read::take(File::open(path).map_err(doing)?, size);
+    io::copy(&mut io::BufReader::with_capacity(1 << 20, whole), copy.as_file_mut()).map_err(doing)?;
+    let session = sql::open(&Target::file(copy.path()).restricted(true, false))?;
+    Ok(Some((copy, session)))
+}
+
 pub fn recover(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     if let Some(word) = call.args.first() {
         return shell.fail(format_args!("unexpected option: {word}"));
     }
     shell.session()?;
+    let whole = match copy_whole_pages(shell.slot()) {
+        Ok(whole) => whole,
+        Err(error) => return shell.fail_with_error(error),
+    };
     let slot = &mut shell.connections.slots[shell.connections.active];
-    let Some(session) = &mut slot.session else {
+    let (_copy, mut opened) = whole.unzip();
+    let Some(session) = opened.as_mut().or(slot.session.as_mut()) else {
         return Ok(());
     };
     // SQLite then reads what it can of a damaged schema. Servers refuse it, and need not have it.
