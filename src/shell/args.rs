@@ -14,6 +14,8 @@ pub enum Switch {
     Newline(String),
     Null(String),
     Headers(bool),
+    /// Results without rows are shown, too.
+    ShowEmpty,
     Echo,
     /// Plans before results; with programs too if true.
     Plan(bool),
@@ -86,11 +88,12 @@ const REFUSED: [(&str, &str); 7] = [
     ("zip", "ZIP archives are not databases here; unzip reads them"),
 ];
 
-/// What `--output FORM` chooses. Of the forms of all commands, CSV has a header, and names are bare values; `-csv` is that of
-/// `sqlite3`, without a header.
+/// What `--output FORM` chooses. Of the forms of all commands, CSV has a header, names are bare values, and a result without rows
+/// is a document, too; `-csv` and `-json` are those of `sqlite3`.
 fn output_form(form: &str) -> Result<Vec<Switch>, String> {
     match form {
-        "csv" => Ok(vec![Switch::Headers(true), mode(form)?]),
+        "csv" => Ok(vec![Switch::Headers(true), Switch::ShowEmpty, mode(form)?]),
+        "json" => Ok(vec![Switch::ShowEmpty, mode(form)?]),
         "name" => Ok(vec![mode("list")?]),
         _ => Ok(vec![mode(form)?]),
     }
@@ -132,6 +135,7 @@ pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
         match name {
             "output" => arguments.switches.extend(output_form(&value()?.to_string_lossy())?),
             "mode" => arguments.switches.push(mode(&value()?.to_string_lossy())?),
+            "json" if text.starts_with("--") => arguments.switches.extend(output_form("json")?),
             mode if preset::by_name(mode).is_some_and(|preset| preset.is_flag) => {
                 arguments.switches.push(Switch::Mode(mode.to_owned()))
             }
@@ -221,7 +225,7 @@ mod tests {
         let arguments = parsed(&["--output=json", "--", "-odd", "-- a comment"]).unwrap();
         assert_eq!(arguments.database.as_deref(), Some(OsStr::new("-odd")));
         assert_eq!(arguments.commands, [b"-- a comment"]);
-        assert_eq!(arguments.switches, [Switch::Mode("json".into())]);
+        assert_eq!(arguments.switches, [Switch::ShowEmpty, Switch::Mode("json".into())]);
     }
 
     #[test]

@@ -169,6 +169,7 @@ fn apply_switch(shell: &mut Shell<'_>, switch: &Switch) -> ShellResult<Option<i3
             style.headers = *on;
             shell.settings.headers_chosen = true;
         }
+        Switch::ShowEmpty => style.shows_empty = true,
         Switch::Echo => shell.settings.echo = true,
         Switch::Plan(full) => {
             shell.settings.show_plan = if *full { ShowPlan::Full } else { ShowPlan::On };

@@ -208,6 +208,17 @@ impl Ui {
         })
     }
 
+    /// Prints only a path, which need not be UTF-8.
+    pub fn path(&self, path: &std::path::Path) -> Result<()> {
+        if self.format.is_json() || self.out_terminal || path.to_str().is_some() {
+            return self.value(&path.to_string_lossy());
+        }
+        self.answer(|out| {
+            out.write_all(path.as_os_str().as_encoded_bytes())?;
+            writeln!(out)
+        })
+    }
+
     /// Prints a text of several lines that came from a database. On a terminal its control characters are made visible.
     pub fn script(&self, text: &str) -> Result<()> {
         if self.out_terminal && !self.raw {

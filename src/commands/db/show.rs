@@ -76,7 +76,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
                 format!("database {name} is not a file on this machine"),
             )
         })?;
-        return ctx.ui.value(&path.to_string_lossy());
+        return ctx.ui.path(path);
     }
     let instances = plane.list_instances(&name)?;
     if only.instance_urls {

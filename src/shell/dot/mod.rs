@@ -117,6 +117,16 @@ pub fn run(shell: &mut Shell<'_>, line: &[u8]) -> ShellResult {
     if shell.input.at_prompt() && raw.is_empty() && find(name.trim_end_matches(';')).is_some() {
         name.truncate(name.trim_end_matches(';').len());
     }
+    if let Some(word) = raw.iter().find(|word| std::str::from_utf8(word).is_err())
+        && find(&name).is_none_or(|command| command.spec.name != "print")
+    {
+        shell.finish_command(false)?;
+        // With other bytes in its place, it would be another file or another value.
+        return shell.fail(format_args!(
+            "Error: .{name} was not run: its word \"{}\" is not UTF-8",
+            word.escape_ascii()
+        ));
+    }
     let mut call = CommandCall {
         line: line.to_vec(),
         args: raw

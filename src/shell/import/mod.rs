@@ -116,8 +116,12 @@ struct ImportEnd {
     errors: u64,
     /// SQLite's result code for the caller.
     code: i32,
+    /// Where the last record began.
+    last_line: u64,
     /// The import opened the transaction.
     own: bool,
+    /// The transaction was undone by a row that was refused.
+    undone: bool,
     /// The import made the table.
     made: bool,
 }
@@ -200,7 +204,8 @@ impl Importer<'_, '_> {
         if options.verbose >= 2 {
             say(self.streams.out, &format!("Insert using: {insert}\n"))?;
         }
-        let own = !self.session.in_transaction() && execute(self.session, "BEGIN").is_ok();
+        let was_within = self.session.in_transaction();
+        let own = !was_within && execute(self.session, "BEGIN").is_ok();
         let mut records = ImportRecords {
             reader,
             record,
@@ -220,7 +225,10 @@ impl Importer<'_, '_> {
             lines: records.reader.line() - 1,
             errors: records.errors,
             code: records.code(),
+            last_line: records.last_line(),
             own,
+            // A full disk and some constraints undo all of a transaction, not the row alone.
+            undone: (own || was_within) && !self.session.in_transaction(),
             made,
         };
         self.finish(&target, taken, &end)
@@ -240,6 +248,7 @@ impl Importer<'_, '_> {
             code,
             own,
             made,
+            ..
         } = end;
         // What a stop left is half of the file, which nobody asked for.
         let stopped = (self.stop)();
@@ -254,6 +263,7 @@ impl Importer<'_, '_> {
             return Ok(rusqlite::ffi::SQLITE_INTERRUPT);
         }
         let taken = match taken {
+            outcome if end.undone => return self.report_undone(target, outcome.err(), end),
             Ok(taken) => taken,
             Err(failure) => {
                 if own {
@@ -278,6 +288,35 @@ impl Importer<'_, '_> {
             let summary = format!("Added {taken} rows with {errors} errors using {lines} lines of input\n");
             say(self.streams.out, &summary)?;
         }
+        Ok(code)
+    }
+
+    /// Says that the transaction of the import is undone, and why.
+    fn report_undone(
+        &mut self,
+        target: &str,
+        failure: Option<Failure>,
+        end: &ImportEnd,
+    ) -> std::result::Result<i32, Failure> {
+        let code = match failure {
+            Some(Failure::Sql { message, code, .. }) => {
+                let (file, line) = (self.options.display_name(), end.last_line);
+                say(self.streams.err, &format!("{file}:{line}: INSERT failed: {message}\n"))?;
+                code & 0xff
+            }
+            Some(failure) => return Err(failure),
+            // It was reported with its row.
+            None => end.code.max(1),
+        };
+        if end.own && end.made {
+            execute(self.session, &format!("DROP TABLE {target}"))?;
+        }
+        let consequence = if end.own {
+            "nothing was imported"
+        } else {
+            "the open transaction is undone, with all that it had changed before"
+        };
+        say(self.streams.err, &format!("Error: {consequence}\n"))?;
         Ok(code)
     }
 

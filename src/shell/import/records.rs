@@ -66,6 +66,11 @@ pub(super) struct ImportRecords<'a, 'b> {
 }
 
 impl ImportRecords<'_, '_> {
+    /// The line on which the last record began.
+    pub(super) fn last_line(&self) -> u64 {
+        self.lines.of(self.lines.count().saturating_sub(1))
+    }
+
     /// The result code of the last row that was refused; 0 if none was.
     pub(super) fn code(&self) -> i32 {
         self.last_refused.map_or(0, |code| code & 0xff)

@@ -95,6 +95,8 @@ pub struct Style {
     pub numbers_right: bool,
     /// Terminal control sequences put around NULL, so that it differs from a text that looks the same.
     pub dim_null: bool,
+    /// A result without rows is shown, too: as an empty array in json, as its header in csv.
+    pub shows_empty: bool,
     /// Somebody is watching: rows of streaming modes are written as they arrive, not when a buffer is full.
     pub live: bool,
 }
@@ -116,6 +118,7 @@ impl Default for Style {
             escape: Escape::Off,
             numbers_right: false,
             dim_null: false,
+            shows_empty: false,
             live: false,
         }
     }
@@ -196,7 +199,7 @@ impl<'a> Renderer<'a> {
     pub fn finish(mut self) -> io::Result<()> {
         match self.body.take() {
             None => {}
-            Some(Body::Stream(stream)) => stream.finish(&mut self.out.buffer),
+            Some(Body::Stream(mut stream)) => stream.finish(self.style, &mut self.out.buffer),
             Some(Body::Grid(grid)) => grid.finish(self.style, &mut self.out)?,
         }
         self.out.flush()

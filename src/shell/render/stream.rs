@@ -44,7 +44,7 @@ impl RowStream {
                 style,
                 row,
                 out,
-                |_, out, field| text::push_if_plain(out, field, &text::NUL_BYTE),
+                |_, out, field| text::push_if_plain(out, field, &text::NO_BYTE),
                 |_, out, field| out.extend_from_slice(field),
             ),
             Mode::Tcl => self.tcl(style, row, out),
@@ -87,8 +87,14 @@ impl RowStream {
     }
 
     /// Appends what closes a result. Without rows most modes show nothing at all.
-    pub fn finish(&self, out: &mut Vec<u8>) {
+    pub fn finish(&mut self, style: &Style, out: &mut Vec<u8>) {
         match self.mode {
+            Mode::Json if self.rows == 0 && style.shows_empty && !self.names.is_empty() => {
+                out.extend_from_slice(b"[]\n")
+            }
+            Mode::Csv if self.rows == 0 && style.shows_empty && style.headers && !self.names.is_empty() => {
+                self.header(style, out)
+            }
             Mode::Json if self.rows > 0 => out.extend_from_slice(b"]\n"),
             Mode::Count if self.rows > 0 => {
                 number::push_integer(out, i64::try_from(self.rows).unwrap_or(i64::MAX));
@@ -123,10 +129,7 @@ impl RowStream {
     fn text(&mut self, style: &Style, value: ValueRef<'_>, out: &mut Vec<u8>, push: impl Fn(&mut Vec<u8>, &[u8])) {
         match value {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                push(
-                    out,
-                    text::visible(text::escape_text(bytes, style.escape), style.escape, &mut self.scratch),
-                );
+                push(out, text::visible(bytes, style.escape, &mut self.scratch));
             }
             ValueRef::Null if style.dim_null => push_dim(out, style.null.as_bytes()),
             ValueRef::Null => push(out, style.null.as_bytes()),
@@ -164,11 +167,7 @@ impl RowStream {
                 ValueRef::Null => out.extend_from_slice(style.null.as_bytes()),
                 ValueRef::Text(bytes) if style.escape == Escape::Off && push_if_plain(&self.csv, out, bytes) => {}
                 ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                    let mut visible = text::escape_text(bytes, style.escape);
-                    if style.escape != Escape::Off {
-                        visible = text::visible(visible, style.escape, &mut self.scratch);
-                    }
-                    push(&self.csv, out, visible);
+                    push(&self.csv, out, text::visible(bytes, style.escape, &mut self.scratch));
                 }
             }
         }

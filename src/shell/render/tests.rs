@@ -199,17 +199,17 @@ fn output_modes_write_byte_for_byte_what_sqlite3_writes() {
 }
 
 #[test]
-fn output_of_short_texts_with_a_nul_ends_before_it() {
+fn output_of_short_texts_has_their_nul_bytes() {
     let csv = text(
         &style("csv"),
         "select cast(x'6100' as text), cast(x'00' as text), cast(x'2c00' as text), 'b'",
     );
-    assert_eq!(csv, "a,\"\",\",\",b\r\n");
+    assert_eq!(csv, "\"a\0\",\"\0\",\",\0\",b\r\n");
     let list = text(
         &style("list"),
         "select cast(x'610062' as text), cast(x'00' as text), 'b'",
     );
-    assert_eq!(list, "a||b\n");
+    assert_eq!(list, "a\0b|\0|b\n");
 }
 
 fn style(preset: &str) -> Style {
@@ -240,7 +240,7 @@ fn output_keeps_what_classic_mode_loses() {
     );
     assert_eq!(
         text(&style("list"), "select 1e999, -1e999, 0.1 + 0.2, 'a' || char(0) || 'b'"),
-        "Inf|-Inf|0.3|a\n"
+        "Inf|-Inf|0.3|a\0b\n"
     );
 }
 
@@ -266,7 +266,7 @@ fn output_modes_beyond_sqlite3_write_their_format() {
     );
     assert_eq!(
         text(&style("vertical"), query),
-        "-[ 1 ]---------\nid   | 1\nname | a\n     | b\nnone | \n-[ 2 ]---------\nid   | 2\nname | \"\nnone | \n"
+        "-[ 1 ]---------\nid   | 1\nname | a\n     | b\nnone | \n-[ 2 ]---------\nid   | 2\nname | \"\nnone | \0\n"
     );
 }
 

@@ -8,18 +8,6 @@ use crate::sql::ValueRef;
 use crate::sql::number;
 use crate::sqltext::quote::is_keyword;
 
-/// What is shown of a text where the mode cannot show a NUL: what comes before it.
-#[must_use]
-pub fn until_nul(text: &[u8]) -> &[u8] {
-    &text[..memchr::memchr(0, text).unwrap_or(text.len())]
-}
-
-/// What is shown of a text: all of it where control characters are made visible, and a NUL with them.
-#[must_use]
-pub fn escape_text(text: &[u8], escape: Escape) -> &[u8] {
-    if escape == Escape::Off { until_nul(text) } else { text }
-}
-
 /// Texts up to this length are looked at while they are copied.
 const SHORT: usize = 32;
 
@@ -46,12 +34,8 @@ pub fn push_if_plain(out: &mut Vec<u8>, text: &[u8], special: &[bool; 256]) -> b
     true
 }
 
-/// Only NUL, which ends what modes without a notation for it show of a text.
-pub const NUL_BYTE: [bool; 256] = {
-    let mut table = [false; 256];
-    table[0] = true;
-    table
-};
+/// No byte, for modes that write every text as it is.
+pub const NO_BYTE: [bool; 256] = [false; 256];
 
 /// Which bytes make a CSV field need quotes, the separator's apart.
 const CSV_QUOTED: [bool; 256] = {
@@ -100,7 +84,7 @@ impl CsvRule {
             || self.long.as_ref().is_some_and(|long| long.find(field).is_some())
     }
 
-    /// Appends a short field that needs no quotes and has no NUL; returns whether it did.
+    /// Appends a short field that needs no quotes; returns whether it did.
     pub fn push_if_plain(&self, out: &mut Vec<u8>, field: &[u8]) -> bool {
         !field.is_empty() && !self.always && self.long.is_none() && push_if_plain(out, field, &self.table)
     }

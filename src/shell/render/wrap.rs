@@ -40,7 +40,7 @@ fn tab_stop(at: usize, limit: usize) -> usize {
     ((at / 8 + 1) * 8).min(limit)
 }
 
-/// Splits off the first line of a text that contains no NUL: up to a line end or another control character, or `limit`
+/// Splits off the first line of a text: up to a line end or another control character, or `limit`
 /// cells (0 is no limit), between words if asked.
 pub fn line(text: &[u8], limit: usize, words: bool) -> Line<'_> {
     let limit = if limit == 0 { usize::MAX } else { limit };

@@ -53,11 +53,7 @@ impl Grid {
             .iter()
             .zip(&limits)
             .map(|(column, &limit)| {
-                let name = text::visible(
-                    text::escape_text(column.name.as_bytes(), style.escape),
-                    style.escape,
-                    &mut scratch,
-                );
+                let name = text::visible(column.name.as_bytes(), style.escape, &mut scratch);
                 let mut visible = Vec::new();
                 wrap::push_expanded(&mut visible, wrap::line(name, limit, style.word_wrap).visible, limit);
                 visible
@@ -106,9 +102,7 @@ impl Grid {
                     push_quoted(&mut self.scratch, value);
                     text::visible(&self.scratch, style.escape, &mut self.visible)
                 }
-                ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                    text::visible(text::escape_text(bytes, style.escape), style.escape, &mut self.visible)
-                }
+                ValueRef::Text(bytes) | ValueRef::Blob(bytes) => text::visible(bytes, style.escape, &mut self.visible),
                 ValueRef::Null => style.null.as_bytes(),
                 ValueRef::Integer(_) | ValueRef::Real(_) => {
                     stream::push_number(&mut self.scratch, value);
@@ -364,7 +358,10 @@ fn next_cell(bytes: &[u8]) -> Option<(Cell<'_>, &[u8])> {
 fn push_quoted(out: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
         ValueRef::Null => out.extend_from_slice(b"NULL"),
-        ValueRef::Text(text) => text::push_doubled(out, text::until_nul(text), b'\''),
+        ValueRef::Text(text) if memchr::memchr(0, text).is_some() => {
+            text::push_sql_text(out, text, text::LineEnds::Raw)
+        }
+        ValueRef::Text(text) => text::push_doubled(out, text, b'\''),
         ValueRef::Blob(blob) => {
             out.extend_from_slice(b"x'");
             text::push_hex(out, blob);

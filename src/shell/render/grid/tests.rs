@@ -79,7 +79,7 @@ fn grid_quotes_values_as_literals() {
         (ValueRef::Integer(-7), "-7"),
         (ValueRef::Real(0.5), "0.5"),
         (ValueRef::Text(b"it's"), "'it''s'"),
-        (ValueRef::Text(b"a\0b"), "'a'"),
+        (ValueRef::Text(b"a\0b"), "CAST(X'610062' AS TEXT)"),
         (ValueRef::Blob(b"\x00\xff"), "x'00ff'"),
     ] {
         let mut out = Vec::new();
