@@ -25,6 +25,14 @@ _clap_complete_torso() {
     elif [[ $_CLAP_COMPLETE_SPACE == false ]] && [[ "${COMPREPLY-}" =~ [=/:]$ ]]; then
         compopt -o nospace
     fi
+    if [[ "$2" != [\"\']* ]]; then
+        local i
+        for i in "${!COMPREPLY[@]}"; do
+            if [[ "${COMPREPLY[i]}" == *[[:blank:]\&\;\(\)\<\>\|\'\"\$\`\\*?]* ]]; then
+                COMPREPLY[i]=$(printf '%q' "${COMPREPLY[i]}")
+            fi
+        done
+    fi
 }
 if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
     complete -o nospace -o bashdefault -o nosort -F _clap_complete_torso torso

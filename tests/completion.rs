@@ -16,7 +16,11 @@ fn world() -> World {
 }
 
 /// What is typed, and what must be offered for it.
-const CASES: [(&str, &str); 5] = [
+const CASES: [(&str, &str); 9] = [
+    ("torso db shell flights-2013 --location am", "ams"),
+    ("torso help db cre", "create"),
+    ("torso config set color alw", "always"),
+    ("torso db config set flights-2013 delete-protection of", "off"),
     ("torso db show fl", "flights-2013"),
     ("torso group show ana", "analytics"),
     ("torso db replicate flights-2013 nr", "nrt"),
@@ -52,6 +56,31 @@ fn completion_in_bash_offers_values() {
             typed.len(),
         )
     });
+}
+
+/// A name that is offered goes into the command line as it is, so it must be one word there.
+#[test]
+fn completion_in_bash_quotes_names_of_files() {
+    let world = world();
+    for name in ["x y.csv", "x$(touch made).csv", "x;z.csv", "it's.csv"] {
+        world.write(name, "a\n1\n");
+        let beginning: String = name.chars().take(if name.starts_with("it") { 2 } else { 1 }).collect();
+        let script = format!(
+            "source <(torso completion bash)
+             COMP_WORDS=(torso db import {beginning}); COMP_CWORD=3; COMP_LINE='torso db import {beginning}'; COMP_TYPE=9
+             COMP_POINT=${{#COMP_LINE}}
+             _clap_complete_torso torso {beginning} import
+             eval \"printf '%s\\n' ${{COMPREPLY[*]}}\""
+        );
+        let mut command = world.command("bash");
+        let run = Run::of({
+            command.args(["--norc", "-c", &script]);
+            command
+        });
+        assert_eq!(run.stdout, format!("{name}\n"), "{}", run.report());
+        std::fs::remove_file(world.work().join(name)).unwrap();
+    }
+    assert!(!world.work().join("made").exists());
 }
 
 /// zsh completes only in its line editor: it gets a terminal of its own, and a widget that prints what matched.

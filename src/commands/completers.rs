@@ -4,7 +4,8 @@ use crate::context::Context;
 use crate::control::names::{ContextName, DatabaseName, GroupName, LocationCode, MAX_NAME, OrganizationSlug};
 use crate::control::types::DatabaseFilter;
 use crate::settings::{Overrides, Settings};
-use crate::ui::{Ui, UiOptions};
+use crate::ui::{Color, OutputFormat, Ui, UiOptions};
+use clap::ValueEnum as _;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use std::ffi::OsStr;
 
@@ -17,7 +18,7 @@ fn surroundings() -> Context {
     Context::hurried(Ui::new(UiOptions::default()), Settings::new(Overrides::default()))
 }
 
-fn candidates<T: ToString>(names: impl IntoIterator<Item = (T, String)>) -> Vec<CompletionCandidate> {
+pub(super) fn candidates<T: ToString>(names: impl IntoIterator<Item = (T, String)>) -> Vec<CompletionCandidate> {
     names
         .into_iter()
         .take(MOST)
@@ -124,6 +125,41 @@ pub(super) fn settings() -> ArgValueCandidates {
                 .into_iter()
                 .map(|key| (key.name(), key.meaning().to_owned())),
         )
+    })
+}
+
+/// Values of settings. Which setting it is for is not known here.
+pub(super) fn values_of_settings() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let values = [(
+            "color",
+            Color::value_variants()
+                .iter()
+                .filter_map(value_name)
+                .collect::<Vec<_>>(),
+        )]
+        .into_iter()
+        .chain([(
+            "output",
+            OutputFormat::value_variants().iter().filter_map(value_name).collect(),
+        )]);
+        candidates(values.flat_map(|(key, values)| values.into_iter().map(move |value| (value, key.to_owned()))))
+    })
+}
+
+fn value_name<T: clap::ValueEnum>(value: &T) -> Option<String> {
+    Some(value.to_possible_value()?.get_name().to_owned())
+}
+
+/// Values of a database's settings.
+pub(super) fn values_of_database_settings() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        candidates([
+            ("on", "delete-protection, block-reads, block-writes".to_owned()),
+            ("off", "delete-protection, block-reads, block-writes".to_owned()),
+            ("never", "expires-in".to_owned()),
+            ("0", "size-limit: none".to_owned()),
+        ])
     })
 }
 

@@ -37,7 +37,23 @@ fn script(shell: &str) -> Result<String> {
     completer
         .write_registration(env::COMPLETE, "torso", "torso", "torso", &mut text)
         .map_err(|error| doing().caused_by(error))?;
-    String::from_utf8(text).map_err(|error| doing().caused_by(error))
+    let text = String::from_utf8(text).map_err(|error| doing().caused_by(error))?;
+    Ok(if shell == "bash" { with_quoting(&text) } else { text })
+}
+
+/// bash puts an offer into the command line as it is, so names with blanks and the like have to be quoted before.
+fn with_quoting(script: &str) -> String {
+    const QUOTING: &str = r#"    if [[ "$2" != [\"\']* ]]; then
+        local i
+        for i in "${!COMPREPLY[@]}"; do
+            if [[ "${COMPREPLY[i]}" == *[[:blank:]\&\;\(\)\<\>\|\'\"\$\`\\*?]* ]]; then
+                COMPREPLY[i]=$(printf '%q' "${COMPREPLY[i]}")
+            fi
+        done
+    fi
+}
+"#;
+    script.replacen("\n}\n", &format!("\n{QUOTING}"), 1)
 }
 
 /// Answers a completion request and returns the exit code. Errors are silent: they would land in the user's prompt.

@@ -125,7 +125,7 @@ pub(crate) struct Set {
     #[arg(value_name = "KEY", value_enum)]
     key: Setting,
     /// New value
-    #[arg(value_name = "VALUE")]
+    #[arg(value_name = "VALUE", add = completers::values_of_database_settings())]
     value: String,
     #[command(flatten)]
     dry: DryRun,

@@ -11,6 +11,7 @@ pub(super) use page::{Detail, render as render_page};
 pub(super) use topics::options as render_options;
 
 use super::Cli;
+use super::completers::candidates;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::settings::{Overrides, Settings};
@@ -18,7 +19,8 @@ use crate::shell::terminal::pager;
 use crate::ui;
 use crate::ui::markdown::PageStyle;
 use clap::{Command, CommandFactory as _};
-use std::ffi::OsString;
+use clap_complete::engine::ArgValueCompleter;
+use std::ffi::{OsStr, OsString};
 
 /// Show everything about a command, a topic or an error code
 ///
@@ -29,8 +31,42 @@ use std::ffi::OsString;
 #[command(after_help = "Examples:\n  torso help db create\n  torso help scripting\n  torso help database_busy")]
 pub(super) struct Args {
     /// A command such as db create, or a topic
-    #[arg(value_name = "COMMAND|TOPIC")]
+    #[arg(value_name = "COMMAND|TOPIC", add = complete_words())]
     words: Vec<String>,
+}
+
+/// What `torso help` explains: commands at every level, topics, and codes of errors.
+fn complete_words() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let Some(typed) = typed.to_str() else { return Vec::new() };
+        let tree = tree();
+        let mut words = Vec::new();
+        collect_commands(&tree, &mut words);
+        words.extend(
+            topics::TOPICS
+                .iter()
+                .map(|topic| (topic.name.to_owned(), "topic".to_owned())),
+        );
+        if !typed.is_empty() {
+            words.extend(
+                Code::ALL
+                    .iter()
+                    .map(|code| (code.name().to_owned(), "error code".to_owned())),
+            );
+        }
+        words.retain(|(word, _)| word.starts_with(typed));
+        words.sort();
+        words.dedup_by(|one, other| one.0 == other.0);
+        candidates(words)
+    })
+}
+
+fn collect_commands(command: &Command, words: &mut Vec<(String, String)>) {
+    for next in command.get_subcommands().filter(|next| !next.is_hide_set()) {
+        let about = next.get_about().map(ToString::to_string).unwrap_or_default();
+        words.push((next.get_name().to_owned(), about));
+        collect_commands(next, words);
+    }
 }
 
 /// The command tree with everything propagated, as pages are drawn from it.
