@@ -5,6 +5,7 @@
 //! and never reaches the file. A history that cannot be read or written never stops the shell.
 
 use super::lines;
+use super::secrets::is_secret;
 use crate::private_files;
 use crate::temporary_files::TemporaryFile;
 use rustyline::history::{History as Recall, SearchDirection, SearchResult};
@@ -153,77 +154,6 @@ fn unescape(line: &str) -> String {
     text
 }
 
-/// Whether a text may hold a secret: a token or a password in a URL, an option or a parameter, an encryption key.
-#[must_use]
-pub fn is_secret(text: &str) -> bool {
-    let lower = text.to_lowercase();
-    let words = [
-        "authtoken",
-        "auth_token",
-        "jwt=",
-        "token=",
-        "--token",
-        "--auth",
-        "password=",
-        "secret=",
-    ];
-    if words.iter().any(|word| lower.contains(word)) || lower.contains("bearer ") {
-        return true;
-    }
-    // A dot-command's words are values more often than not: `.parameter set :password hunter2`.
-    if text.starts_with('.')
-        && [
-            "password",
-            "passwd",
-            "passphrase",
-            "secret",
-            "token",
-            "api_key",
-            "apikey",
-        ]
-        .iter()
-        .any(|w| lower.contains(w))
-    {
-        return true;
-    }
-    has_key_pragma(&lower) || has_userinfo(text) || has_signed_token(text)
-}
-
-/// `PRAGMA key = …` and its kin, of the encrypting builds of SQLite.
-fn has_key_pragma(lower: &str) -> bool {
-    let keys = ["key", "rekey", "hexkey", "hexrekey", "textkey", "textrekey"];
-    lower.match_indices("pragma").any(|(at, word)| {
-        let rest = lower[at + word.len()..].trim_start();
-        let name: String = rest
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
-            .collect();
-        keys.contains(&name.rsplit('.').next().unwrap_or_default())
-    }) || (lower.contains("attach") && lower.contains(" key "))
-}
-
-/// `scheme://user:password@host`
-fn has_userinfo(text: &str) -> bool {
-    text.match_indices("://").any(|(at, sign)| {
-        let authority: &str = text[at + sign.len()..]
-            .split(['/', ' ', '\'', '"', '?', '\n'])
-            .next()
-            .unwrap_or_default();
-        authority.split_once('@').is_some_and(|(user, _)| user.contains(':'))
-    })
-}
-
-/// A JSON Web Token: three parts in base64, the first an encoded `{"`.
-fn has_signed_token(text: &str) -> bool {
-    text.match_indices("eyJ").any(|(at, _)| {
-        let token: &str = text[at..]
-            .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')))
-            .next()
-            .unwrap_or_default();
-        token.len() > 20 && token.matches('.').count() == 2
-    })
-}
-
 impl Recall for History {
     fn get(&self, index: usize, _: SearchDirection) -> rustyline::Result<Option<SearchResult<'_>>> {
         Ok(self.entries.get(index).map(|entry| SearchResult {
@@ -358,30 +288,13 @@ mod tests {
     fn history_recalls_secrets_and_does_not_store_them() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("k");
-        let secrets = [
-            ".open libsql://x.turso.io?authToken=abc",
-            ".open http://user:pass@host/db",
-            "PRAGMA key = 'x';",
-            "pragma main.rekey('x')",
-            "attach 'a.db' as a key 'x'",
-            ".parameter set :password hunter2",
-            ".param set @api_key 1",
-            "select 'eyJhbGciOiJFZERTQSJ9.eyJhIjoicncifQ.c2lnbmF0dXJl';",
-            ".shell curl -H 'Authorization: Bearer x'",
-            ".open --token x db",
-        ];
+        let secrets = [".open libsql://x.turso.io?authToken=abc", "select 'api_key=abc';"];
         let mut history = History::open(Some(file.clone()));
         for text in secrets {
             history.add(text);
         }
         assert_eq!(history.entries.len(), secrets.len());
-        let harmless = [
-            "select password_hash from users;",
-            "select 'a@b.c', 'http://x/y:z@w';",
-            "pragma foreign_key_list(t);",
-            ".tables",
-            "select 'eyJ';",
-        ];
+        let harmless = [".tables", "select 'eyJ';"];
         for text in harmless {
             history.add(text);
         }

@@ -17,6 +17,7 @@ mod lines;
 mod plain;
 pub mod prompt;
 pub mod schema;
+mod secrets;
 
 pub use prompt::Prompt;
 pub use schema::Schema;
