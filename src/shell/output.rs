@@ -49,6 +49,18 @@ pub fn shell_command(command: &str) -> Command {
     shell
 }
 
+/// How a program failed whose output was read to the end; none if it did not.
+pub fn failure_of_program(ended: &io::Result<std::process::ExitStatus>) -> Option<String> {
+    match ended {
+        Ok(status) if status.success() => None,
+        Ok(status) => Some(match status.code() {
+            Some(code) => format!("ended with exit code {code}"),
+            None => "was ended by a signal".to_owned(),
+        }),
+        Err(error) => Some(format!("could not be waited for: {error}")),
+    }
+}
+
 impl Output {
     #[must_use]
     pub fn stdout() -> Self {

@@ -3,7 +3,7 @@
 use super::CommandCall;
 use super::script::read_lines;
 use crate::shell::input::Reader;
-use crate::shell::output::shell_command;
+use crate::shell::output::{failure_of_program, shell_command};
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::sql::trailer;
 use std::fs::File;
@@ -24,8 +24,13 @@ pub fn read(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
             Some(stdout) => read_lines(shell, &mut Reader::new(stdout)),
             None => Ok(true),
         };
-        // What the program says of itself is not ours to judge.
-        let _ = child.wait();
+        let ended = child.wait();
+        if let Some(why) = failure_of_program(&ended) {
+            return shell.fail(format_args!(
+                "Error: \"{}\" {why}: its output may not be whole",
+                &place[1..]
+            ));
+        }
         failed?
     } else {
         match File::open(place) {

@@ -93,6 +93,7 @@ fn objects(session: &mut dyn Session, file: Vec<u8>) -> i32 {
         stop: &|| false,
         guessed: Vec::new(),
         progress: ImportProgress::new(false, Consumed::default(), None),
+        program: None,
     };
     importer.within_savepoint(Box::new(Cursor::new(file))).unwrap()
 }

@@ -17,6 +17,7 @@ mod records;
 pub mod strict;
 mod types;
 
+use super::output::failure_of_program;
 use super::render::text;
 use crate::error::{Code, Error, Result};
 use crate::sql::query::collect;
@@ -29,7 +30,7 @@ use reader::{CsvFieldReader, FieldEnd, Record};
 use records::{ImportRecords, RecordLines, tell};
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use types::Types;
 
 /// Where messages go: the answer's stream and the one for what went wrong.
@@ -48,7 +49,7 @@ pub fn import(
     streams: &mut ImportStreams<'_>,
     stop: &dyn Fn() -> bool,
 ) -> std::result::Result<i32, Failure> {
-    let source: io::Result<(Box<dyn Read>, Option<std::process::Child>)> = match options.file.strip_prefix('|') {
+    let source: io::Result<(Box<dyn Read>, Option<Child>)> = match options.file.strip_prefix('|') {
         Some(command) => Command::new("sh")
             .arg("-c")
             .arg(command)
@@ -63,12 +64,15 @@ pub fn import(
             }),
         None => std::fs::File::open(&options.file).map(|file| -> (Box<dyn Read>, _) { (Box::new(file), None) }),
     };
-    let Ok((input, child)) = source else {
+    let Ok((input, program)) = source else {
         say(streams.err, &format!("Error: cannot open \"{}\"\n", options.file))?;
         return Ok(1);
     };
     let consumed = Consumed::default();
-    let metadata = child.is_none().then(|| std::fs::metadata(&options.file).ok()).flatten();
+    let metadata = program
+        .is_none()
+        .then(|| std::fs::metadata(&options.file).ok())
+        .flatten();
     let total = metadata
         .filter(std::fs::Metadata::is_file)
         .map(|metadata| metadata.len());
@@ -80,6 +84,7 @@ pub fn import(
         stop,
         guessed: Vec::new(),
         progress,
+        program,
     };
     let input = match importer.prepare(input) {
         Ok(input) => Box::new(Counted::new(input, &consumed)),
@@ -103,10 +108,8 @@ pub fn import(
     } else {
         importer.run(input)
     };
-    if let Some(mut child) = child {
-        // Its output was read to the end or is closed; what it returns is its own affair.
-        let _ = child.wait();
-    }
+    // Where its output was not read to the end, it is closed by now, and what the program returns is its own affair.
+    let _ = importer.program.map(|mut program| program.wait());
     code
 }
 
@@ -134,6 +137,8 @@ struct Importer<'a, 'b> {
     /// The types that the columns of a new table seem to have.
     guessed: Vec<&'static str>,
     progress: ImportProgress,
+    /// The program whose output is imported, until its end was judged.
+    program: Option<Child>,
 }
 
 impl Importer<'_, '_> {
@@ -277,6 +282,9 @@ impl Importer<'_, '_> {
             say(self.streams.err, &notice)?;
             return Ok(rusqlite::ffi::SQLITE_INTERRUPT);
         }
+        if let Some(why) = self.failure_of_program() {
+            return self.report_failed_program(&why, target, end);
+        }
         if own && let Err(failure) = execute(self.session, "COMMIT") {
             let _ = execute(self.session, "ROLLBACK");
             return self.refused(failure);
@@ -289,6 +297,31 @@ impl Importer<'_, '_> {
             say(self.streams.out, &summary)?;
         }
         Ok(code)
+    }
+
+    /// How the program failed whose output was read; none if it did not, and where there is none.
+    fn failure_of_program(&mut self) -> Option<String> {
+        let ended = self.program.take()?.wait();
+        failure_of_program(&ended)
+    }
+
+    /// Says that a program's output may not be whole, and undoes what can be undone of its import.
+    fn report_failed_program(&mut self, why: &str, target: &str, end: &ImportEnd) -> std::result::Result<i32, Failure> {
+        let consequence = if end.own {
+            execute(self.session, "ROLLBACK")?;
+            if end.made {
+                execute(self.session, &format!("DROP TABLE {target}"))?;
+            }
+            "nothing was imported"
+        } else {
+            "what it wrote is in the open transaction"
+        };
+        let command = self.options.file.trim_start_matches('|');
+        say(
+            self.streams.err,
+            &format!("Error: \"{command}\" {why}: {consequence}\n"),
+        )?;
+        Ok(1)
     }
 
     /// Says that the transaction of the import is undone, and why.

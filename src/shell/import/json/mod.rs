@@ -63,6 +63,12 @@ impl super::Importer<'_, '_> {
         self.progress.clear(self.streams.err).map_err(Failure::Sink)?;
         match imported {
             Ok(Report { rows, created }) => {
+                if let Some(why) = self.failure_of_program() {
+                    let command = self.options.file.trim_start_matches('|');
+                    let report = format!("Error: \"{command}\" {why}: nothing was imported\n");
+                    say(self.streams.err, &report)?;
+                    return Ok(1);
+                }
                 if *dry_run || self.options.verbose > 0 {
                     let verb = if *dry_run { "Would add" } else { "Added" };
                     let columns = created.map_or(String::new(), |columns| format!(", a new table {columns}"));
