@@ -3,12 +3,12 @@
 //! Unlike the shell, it shows no results, knows no dot-commands, and lets a script touch nothing but its database.
 
 use super::restrict::{Restriction, restrict};
-use super::script_error::{StatementPlace, count_lines, located};
+use super::script_error::{StatementPlace, located};
 use super::trailer::{self, Checksum};
 use super::{Args, Failure, Session, Unseen};
 use crate::error::{Code, Error, Result};
 use crate::sqltext::dialect;
-use crate::sqltext::split::{Accumulator, LineOutcome, first_statement, trim_start};
+use crate::sqltext::split::{Accumulator, LineOutcome, first_statement, to_utf8, trim_start};
 use std::io::BufRead;
 
 /// Bytes between two reports of progress.
@@ -108,12 +108,9 @@ struct Loader<'a> {
 impl Loader<'_> {
     /// Runs the statements in `text`, which begins on line `begun`.
     fn statements(&mut self, text: &[u8], begun: u64) -> Result<()> {
-        let text = std::str::from_utf8(text).map_err(|error| {
-            self.at(
-                begun + count_lines(&text[..error.valid_up_to()]),
-                "the text is not UTF-8",
-            )
-        })?;
+        // Bytes within a text literal are kept as they are, as the shell does with dumps of text in other encodings.
+        let text = to_utf8(text);
+        let text = &*text;
         let mut rest = text;
         while !rest.is_empty() {
             let outcome = match self.session.run(rest, &Args::default(), &mut Unseen) {
@@ -278,7 +275,11 @@ mod tests {
             ),
             (
                 "CREATE TABLE t(a);\nVACUUM INTO 'other.db';\n",
-                "x.sql:2: a script may not use ATTACH",
+                "x.sql:2: a script may not use VACUUM",
+            ),
+            (
+                "CREATE TABLE t(a);\n\nvacuum;\n",
+                "x.sql:3: a script may not use VACUUM",
             ),
             ("-- nothing\n", "x.sql holds no SQL"),
         ] {
@@ -300,8 +301,10 @@ mod tests {
             assert!(error.message().starts_with(reported), "{script:?}: {error}");
         }
         let mut session = open(&Target::Memory).unwrap();
-        let bytes = b"SELECT 1;\nSELECT '\xff';\n";
+        let bytes = b"CREATE TABLE t(a);\nINSERT INTO t VALUES('caf\xe9');\nSELECT \xff;\n";
         let error = run(session.as_mut(), &mut &bytes[..], "x.sql", &mut |_| Ok(())).unwrap_err();
-        assert!(error.message().starts_with("x.sql:2: the text is not UTF-8"), "{error}");
+        assert!(error.message().starts_with("x.sql:3: "), "{error}");
+        let hex = query::text(session.as_mut(), "SELECT hex(a) || typeof(a) FROM t").unwrap();
+        assert_eq!(hex, "636166E9text");
     }
 }

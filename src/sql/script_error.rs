@@ -1,9 +1,10 @@
 //! The error about a statement of a script: SQLite's message, with the script's name and the line.
 
-use super::restrict::Restriction;
+use super::restrict::{Beyond, Restriction};
 use super::{Failure, Phase};
 use crate::error::{Code, Error};
 use crate::sqltext::split::trim_start;
+use crate::sqltext::token::significant_tokens;
 
 /// A statement within a script's text.
 pub(super) struct StatementPlace<'a> {
@@ -34,7 +35,13 @@ impl StatementPlace<'_> {
         };
         let line = self.line_of(offset);
         if let Some(beyond) = self.restriction.and_then(Restriction::take_beyond) {
-            let why = format!("a script may not use {beyond}, which reaches beyond its database");
+            let statement = first_word_of(&self.text[self.start..]);
+            let why = match beyond {
+                Beyond::File if statement.eq_ignore_ascii_case("VACUUM") => {
+                    "a script may not use VACUUM, which makes another file".to_owned()
+                }
+                beyond => format!("a script may not use {beyond}, which reaches beyond its database"),
+            };
             return located(self.script, line, &why, code)
                 .hint("leave the statement out, or run it yourself: torso db shell NAME");
         }
@@ -60,6 +67,10 @@ impl StatementPlace<'_> {
         };
         self.first_line + count_lines(&self.text.as_bytes()[..at])
     }
+}
+
+fn first_word_of(text: &str) -> &str {
+    significant_tokens(text).next().map_or("", |(_, word)| word)
 }
 
 /// The error for a transaction of a script that could not be committed.
