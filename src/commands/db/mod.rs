@@ -42,9 +42,9 @@ pub(super) use replicas::Wait;
 use super::committed::Committed;
 use super::location;
 use crate::context::Context;
-use crate::control::if_allowed;
 use crate::control::names::DatabaseName;
 use crate::control::types::{Database, DatabaseFilter};
+use crate::control::{ControlPlane, if_allowed};
 use crate::error::{Code, Error, Result};
 use clap::Subcommand;
 
@@ -142,15 +142,18 @@ impl<T> Committed<'_, T> {
     #[must_use]
     fn refresh_replicas(self, ctx: &Context, name: &DatabaseName) -> Self {
         self.follow_up(&format!("while refreshing the replicas of database {name}"), |_| {
-            let plane = ctx.control()?;
-            let is_replicated = if_allowed(plane.get_database(name))?.is_some_and(|found| found.locations.len() > 1);
-            if is_replicated {
-                // A server refreshes them by itself for whoever may not ask for it.
-                if_allowed(plane.sync_database(name, None))?;
-            }
-            Ok(())
+            refresh_if_replicated(ctx.control()?, name)
         })
     }
+}
+
+fn refresh_if_replicated(plane: &dyn ControlPlane, name: &DatabaseName) -> Result<()> {
+    let is_replicated = if_allowed(plane.get_database(name))?.is_some_and(|found| found.locations.len() > 1);
+    if is_replicated {
+        // A server refreshes them by itself for whoever may not ask for it.
+        if_allowed(plane.sync_database(name, None))?;
+    }
+    Ok(())
 }
 
 /// Adds "did you mean" to an error about a database that is not there.

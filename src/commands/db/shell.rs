@@ -14,6 +14,7 @@ use crate::shell::{self, Hooks, ShellOptions, TerminalOptions};
 use crate::sql::Target;
 use std::ffi::{OsStr, OsString};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 /// Open an SQL shell on a database, or run SQL and dot-commands
 ///
@@ -54,6 +55,9 @@ pub(crate) struct Args {
     /// Database, then SQL or dot-commands
     #[arg(value_name = "DATABASE", hide = true, add = completers::databases())]
     words: Vec<OsString>,
+    /// Understood among the words; here for completion
+    #[arg(long = "location", alias = "instance", value_name = "CODE", hide = true, add = completers::locations())]
+    _location: Option<String>,
 }
 
 impl Args {
@@ -236,9 +240,43 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
     if ending.wrote
         && let Some(connection) = place.connection.filter(|connection| connection.role == Role::Primary)
     {
-        let _committed = Committed::new(ctx, ()).refresh_replicas(ctx, &connection.database);
+        refresh_replicas(ctx, &connection.database);
     }
     Ok(u8::try_from(ending.exit_code).unwrap_or(1))
+}
+
+/// How long the shell waits at its end for replicas on a server. The server refreshes them by itself.
+const REPLICAS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Gives replicas what was written. A replica that does not answer holds nobody up.
+fn refresh_replicas(ctx: &Context, name: &DatabaseName) {
+    let committed = Committed::new(ctx, ());
+    let opener = match ctx.server_if_any() {
+        Ok(Some(_)) => ctx.plane_opener(Vec::new()),
+        _ => {
+            committed.refresh_replicas(ctx, name).into_result();
+            return;
+        }
+    };
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let work = committed.follow_up(&format!("while refreshing the replicas of database {name}"), |()| {
+        let (open, replicated) = (opener?, name.clone());
+        std::thread::spawn(move || {
+            let refreshed = open().and_then(|plane| super::refresh_if_replicated(plane.as_ref(), &replicated));
+            // Nobody waits any more after a while.
+            let _ = sender.send(refreshed);
+        });
+        match receiver.recv_timeout(REPLICAS_PATIENCE) {
+            Ok(refreshed) => refreshed,
+            Err(_) => {
+                ctx.ui.notice(format!(
+                    "A replica of database {name} does not have the change yet; the server goes on by itself. torso db replicas {name} shows them."
+                ));
+                Ok(())
+            }
+        }
+    });
+    work.into_result();
 }
 
 /// Who types, where somebody does.

@@ -3,7 +3,7 @@
 use super::CommandCall;
 use crate::shell::state::{Shell, ShellResult, Slot};
 use crate::shell::words::is_option;
-use crate::sql::Target;
+use crate::sql::{Session, Target};
 use std::path::Path;
 
 /// What a user's word for a database stands for.
@@ -60,7 +60,7 @@ pub fn open(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
         shell.check_output_file(path)?;
         remove_database(shell, path)?;
     }
-    match shell.connect(&target) {
+    match connect(shell, &target) {
         Ok(session) => {
             shell.disconnect();
             *shell.slot() = Slot {
@@ -82,6 +82,15 @@ pub fn open(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
             }
         }
     }
+}
+
+/// Connects to a database. At the prompt a server has to answer, since the database that is open is left for it.
+fn connect(shell: &mut Shell<'_>, target: &Target) -> crate::error::Result<Box<dyn Session>> {
+    let mut session = shell.connect(target)?;
+    if shell.input.at_prompt() && !session.is_local() {
+        crate::sql::query::rows(session.as_mut(), "SELECT 1")?;
+    }
+    Ok(session)
 }
 
 /// Removes a file for `.open --new`, with what SQLite keeps beside it: a journal of the old database would be taken for one of

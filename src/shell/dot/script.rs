@@ -14,8 +14,11 @@ use std::io::Write;
 /// Inputs may read each other this deep.
 const DEEPEST: usize = 25;
 
-/// Reads a script. Returns whether anything in it failed.
+/// Reads a script; `-` is standard input. Returns whether anything in it failed.
 pub fn read_path(shell: &mut Shell<'_>, path: &std::path::Path) -> ShellResult<bool> {
+    if path == std::path::Path::new("-") {
+        return read_lines(shell, &mut Reader::new(std::io::stdin()));
+    }
     match File::open(path) {
         Ok(mut file) => {
             if let Err(error) = trailer::verify(&mut file, &path.to_string_lossy()) {

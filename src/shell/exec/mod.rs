@@ -351,7 +351,8 @@ pub fn report_error(shell: &mut Shell<'_>, error: ExecError, line: u64) -> Shell
         Phase::Step => "Runtime error",
     };
     let message = &error.message;
-    if shell.input.at_prompt() {
+    // In an argument there is one line, and it has no number.
+    if shell.input.at_prompt() || line == 0 {
         shell.say(format_args!("{kind}: {message}"))?;
     } else {
         shell.say(format_args!("{kind} near line {line}: {message}"))?;
@@ -369,7 +370,7 @@ fn report_to_program(shell: &mut Shell<'_>, error: &ExecError, line: Option<u64>
     }
     // The statement with a sign below it is for people.
     let message = error.message.lines().next().unwrap_or_default();
-    let message = match line {
+    let message = match line.filter(|line| *line > 0) {
         Some(line) => format!("line {line}: {message}"),
         None => message.to_owned(),
     };
