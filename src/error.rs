@@ -424,6 +424,18 @@ impl StdError for Error {
     }
 }
 
+/// A path as it is typed in a command, for hints: in quotes where a shell would take it for more than one word.
+#[must_use]
+pub fn shell_word(path: &std::path::Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+,:@%".contains(letter);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,7 +30,7 @@ pub(super) struct Args {
     #[arg(long, short, value_name = "FILE", default_value = "torso.toml")]
     file: PathBuf,
     /// Fail if anything differs; change nothing
-    #[arg(long, conflicts_with_all = ["dry_run", "prune"])]
+    #[arg(long, conflicts_with = "dry_run")]
     check: bool,
     /// Also remove what the file does not name
     #[arg(long)]

@@ -73,6 +73,14 @@ fn hint(error: &clap::Error, args: &[OsString]) -> String {
         ContextValue::String(word) => Some(word.clone()),
         _ => None,
     });
+    // clap takes words for alike that nobody would mistake for each other.
+    let typed = text(ContextKind::InvalidSubcommand);
+    let near = near.filter(|near| {
+        typed.as_ref().is_none_or(|typed| {
+            near.split(" or ")
+                .any(|word| strsim::damerau_levenshtein(typed, word) <= typed.len().div_ceil(2))
+        })
+    });
     if let Some(near) = near {
         return format!("did you mean {near}?");
     }

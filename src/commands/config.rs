@@ -4,6 +4,7 @@ use super::DryRun;
 use super::answers::{self, Done};
 use super::completers;
 use crate::context::Context;
+use crate::control::names::LocationCode;
 use crate::error::{Code, Error, Result};
 use crate::settings::SettingOrigin;
 use crate::settings::keys::SettingKey;
@@ -68,7 +69,7 @@ pub(super) struct Set {
     #[arg(value_name = "KEY", add = completers::settings())]
     key: SettingKey,
     /// New value
-    #[arg(value_name = "VALUE")]
+    #[arg(value_name = "VALUE", add = completers::values_of_settings())]
     value: String,
     #[command(flatten)]
     dry: DryRun,
@@ -87,6 +88,9 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
         // A context that does not exist would make every other command fail.
         ctx.settings.context(&args.value.parse()?)?;
     }
+    if args.key == SettingKey::DefaultLocation {
+        check_location(ctx, &args.value.parse()?)?;
+    }
     if args.dry.dry_run {
         args.key.check(&args.value)?;
         let step = format!(
@@ -104,6 +108,20 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
     };
     let sentence = format!("Set {} to {}.", args.key.name(), args.value);
     ctx.ui.show(&Done::new(setting, args.key.name(), sentence))
+}
+
+/// Refuses a location that there is not. Where the control plane cannot be asked, it may be one.
+fn check_location(ctx: &Context, code: &LocationCode) -> Result<()> {
+    let Ok(locations) = ctx.control().and_then(|plane| plane.list_locations()) else {
+        return Ok(());
+    };
+    if locations.iter().any(|location| location.code == *code) {
+        return Ok(());
+    }
+    Err(
+        Error::new(Code::LocationNotFound, format!("there is no location {code}"))
+            .hint("torso location list shows the codes; torso location add adds one"),
+    )
 }
 
 /// Remove a setting; its default applies again

@@ -78,7 +78,9 @@ pub(super) fn export(ctx: &Context, args: Export) -> Result<()> {
         return original.write_to_stdout(ctx);
     }
     let mut output = Output::begin(ctx, &path, args.overwrite)?;
-    original.write(ctx, &mut output)?;
+    original
+        .write(ctx, &mut output)
+        .map_err(|error| output.name_in(error, &path))?;
     if args.overwrite || path.symlink_metadata().is_err() {
         companions::remove_companions(&path)?;
     }
@@ -299,6 +301,19 @@ impl Output {
         TemporaryFile::create_in(dir, ".torso-")
             .map(Self)
             .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))
+    }
+
+    /// An error that names the file that is asked for, not the temporary one.
+    fn name_in(&self, error: Error, path: &Path) -> Error {
+        let temporary = self.temporary().display().to_string();
+        let named = Error::new(
+            error.code(),
+            error.full_message().replace(&temporary, &path.display().to_string()),
+        );
+        match error.hint_text() {
+            Some(hint) => named.hint(hint),
+            None => named,
+        }
     }
 
     fn temporary(&self) -> &Path {

@@ -12,7 +12,7 @@ use crate::commands::{completers, default_location};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::control::types::Database;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, shell_word};
 use crate::shell::interrupt;
 use crate::sql;
 use crate::ui::text;
@@ -107,25 +107,12 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             None => Ok(()),
         };
     };
-    let path = args.file.display();
-    match kind {
-        Kind::Csv | Kind::Json => {}
-        Kind::Database => {
-            return Err(
-                Error::new(Code::DatabaseExists, format!("database {name} exists already")).hint(format!(
-                    "a SQLite file becomes a database of its own: torso db import {path} NAME"
-                )),
-            );
-        }
-        Kind::Script => {
-            return Err(
-                Error::new(Code::DatabaseExists, format!("database {name} exists already"))
-                    .hint(format!("run the script in it: torso db shell {name} -bail -f {path}")),
-            );
-        }
-    }
+    check_joins(kind, &name, &args.file)?;
     if args.wanted.dry.dry_run {
-        return answers::plan(ctx, vec![format!("import {path} into database {name}")]);
+        return answers::plan(
+            ctx,
+            vec![format!("import {} into database {name}", args.file.display())],
+        );
     }
     let plane = ctx.control()?;
     let connection = plane.connection_to_write(&name)?;
@@ -164,6 +151,17 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     show(ctx, made.into_result())
 }
 
+/// Refuses kinds of files that become no table of a database that is there.
+fn check_joins(kind: Kind, name: &DatabaseName, file: &Path) -> Result<()> {
+    let path = shell_word(file);
+    let hint = match kind {
+        Kind::Csv | Kind::Json => return Ok(()),
+        Kind::Database => format!("a SQLite file becomes a database of its own: torso db import {path} NAME"),
+        Kind::Script => format!("run the script in it: torso db shell {name} -bail -f {path}"),
+    };
+    Err(Error::new(Code::DatabaseExists, format!("database {name} exists already")).hint(hint))
+}
+
 fn show(ctx: &Context, made: Made) -> Result<()> {
     let sentence = match &made.imported {
         Some(imported) if !made.created => format!(
@@ -199,6 +197,6 @@ fn name_of(file: &Path) -> Result<DatabaseName> {
             Code::Usage,
             format!("the file's name, {stem:?}, is not a valid database name"),
         )
-        .hint(format!("give a name: torso db import {} NAME", file.display()))
+        .hint(format!("give a name: torso db import {} NAME", shell_word(file)))
     })
 }

@@ -21,7 +21,8 @@ const RECORDS: usize = 50;
 const SEPARATORS: [u8; 4] = [b',', b'\t', b';', b'|'];
 
 /// How other kinds of files begin: what they are, and what to do.
-const FOREIGN: [(&[u8], &str, &str); 6] = [
+const FOREIGN: [(&[u8], &str, &str); 7] = [
+    (b"\x1f\x8b", "compressed by gzip twice", "gunzip it first"),
     (
         b"PK\x03\x04",
         "a ZIP archive, or a spreadsheet",

@@ -10,7 +10,7 @@ use crate::control::findings::{Finding, Severity};
 use crate::control::names::LocationCode;
 use crate::control::{MaintenanceOperations, Staging};
 use crate::engine::{Damage, InstanceRole, Running, database_of_instance, disk};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, shell_word};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -444,18 +444,18 @@ fn orphans(view: &CatalogView<'_>, rows: &[DatabaseRow], check: &mut Check) -> R
     for (dir, here, gone) in instances.chain([links]) {
         let known = |instance: &str| here.contains(instance) || gone.contains(database_of_instance(instance).0);
         for orphan in view.plane.engine.orphans(&dir, &known)? {
-            let path = orphan.path.display();
+            let (path, word) = (orphan.path.display(), shell_word(&orphan.path));
             if let Some(divergence) = &orphan.divergence {
                 let message = format!("{path} is of a former primary, and was set aside: {divergence}");
-                let fix = format!("look at it with torso db shell {path}, then delete its directory");
+                let fix = format!("look at it with torso db shell {word}, then delete its directory");
                 check.add(Severity::Warning, "diverged_file", message, Some(fix));
             } else if orphan.kept_aside {
                 let message = format!("{path} was kept because a program other than torso had changed it");
-                let fix = format!("look at it with torso db shell {path}, then delete it");
+                let fix = format!("look at it with torso db shell {word}, then delete it");
                 check.add(Severity::Warning, "diverged_file", message, Some(fix));
             } else {
                 let message = format!("{path} belongs to no database");
-                let fix = format!("torso db create NAME --from-file {path} takes it in; or delete it");
+                let fix = format!("torso db create NAME --from-file {word} takes it in; or delete it");
                 check.add(Severity::Warning, "orphan_file", message, Some(fix));
             }
         }
