@@ -444,3 +444,50 @@ fn server_command_values_that_are_invalid_are_refused() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn config_refuses_a_default_location_that_there_is_not() {
+    let world = World::new();
+    let run = world.torso(["config", "set", "default_location", "nowhere", "--json"]);
+    assert!(
+        run.fails(3, "location_not_found").error()["hint"]
+            .as_str()
+            .unwrap()
+            .contains("torso location list")
+    );
+    world.ok(["config", "set", "default_location", "ams"]);
+    world.ok(["location", "add", "own", "--name", "Own"]);
+    world.ok(["config", "set", "default_location", "own"]);
+}
+
+#[test]
+fn import_hint_quotes_the_name_of_the_file() {
+    let world = World::new();
+    let made = world.path("work/My File (1).sqlite");
+    world.ok(["db", "shell", made.to_str().unwrap(), "create table t(a)"]);
+    let run = world
+        .torso(["db", "import", "My File (1).sqlite", "--json"])
+        .fails(2, "usage");
+    assert_eq!(
+        run.error()["hint"],
+        "give a name: torso db import 'My File (1).sqlite' NAME"
+    );
+    let twice = world.write("x.csv", "a\n1\n");
+    let run = crate::support::run::Run::of({
+        let mut command = world.command("gzip");
+        command.arg(&twice);
+        command
+    });
+    run.success();
+    std::fs::rename(world.work().join("x.csv.gz"), world.work().join("y")).unwrap();
+    crate::support::run::Run::of({
+        let mut command = world.command("gzip");
+        command.arg("y");
+        command
+    })
+    .success();
+    let run = world
+        .torso(["db", "import", "y.gz", "app", "--json"])
+        .fails(1, "invalid_file");
+    assert!(run.stderr.contains("compressed by gzip twice"), "{}", run.stderr);
+}

@@ -97,7 +97,7 @@ const VALUES: [&str; 22] = [
     "'a\\b'",
     "char(13,10)",
     "'word word word word word word word word word word word word word word'",
-    "x'00ff'",
+    "x'01ff'",
 ];
 
 const DOT_COMMANDS: [&str; 62] = [

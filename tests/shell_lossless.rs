@@ -25,7 +25,7 @@ fn nul_bytes_are_written_in_every_mode() {
     let boxed = world.ok(["db", "shell", ":memory:", "-box", sql]);
     // A line ends at every control character, as in sqlite3.
     assert!(boxed.contains("│ a │ A │\n│ b │ B │\n"), "{boxed:?}");
-    let quoted = world.ok(["db", "shell", ":memory:", "-qbox", sql]);
+    let quoted = world.ok(["db", "shell", ":memory:", ".mode qbox", sql]);
     assert!(quoted.contains("CAST(X'610062' AS TEXT)"), "{quoted}");
 }
 
@@ -182,4 +182,75 @@ fn path_of_a_database_is_printed_byte_for_byte() {
         "{}",
         printed.display()
     );
+}
+
+/// Where the program that a script or table comes from fails, what it wrote is not all of it.
+#[test]
+fn program_that_fails_fails_the_import_and_the_script() {
+    let world = World::with_app("create table t(a); create table log(a)");
+    for (script, stdout, stderr) in [
+        (
+            ".import --csv \"|echo 1; exit 3\" t\nselect count(*) from t;\n",
+            "0\n",
+            "ended with exit code 3: nothing was imported",
+        ),
+        (
+            ".import --json \"|echo '[{\\\"a\\\":1}]'; exit 4\" t\nselect count(*) from t;\n",
+            "0\n",
+            "ended with exit code 4: nothing was imported",
+        ),
+        (
+            ".import --csv \"|echo a; exit 3\" new\n.tables new\n",
+            "",
+            "ended with exit code 3: nothing was imported",
+        ),
+        (
+            "begin;\n.import --csv \"|echo 1; exit 3\" t\nselect count(*) from t;\nrollback;\n",
+            "1\n",
+            "what it wrote is in the open transaction",
+        ),
+        (
+            ".import --csv \"|nonexist\" t\nselect count(*) from t;\n",
+            "0\n",
+            "ended with exit code 127",
+        ),
+        (".read \"|echo 'select 7;'; exit 4\"\n", "7\n", "ended with exit code 4"),
+    ] {
+        let run = world.torso_with_input(["db", "shell", "app"], script);
+        assert_eq!(
+            (run.code(), run.stdout.as_str()),
+            (1, stdout),
+            "{script}{}",
+            run.report()
+        );
+        assert!(run.stderr.contains(stderr), "{}", run.report());
+    }
+    let run = world.torso_with_input(
+        ["db", "shell", "app"],
+        ".import --csv \"|echo 1; echo 2\" t\nselect count(*) from t;\n",
+    );
+    assert_eq!(run.success().stdout, "2\n");
+}
+
+#[test]
+fn script_may_be_standard_input_by_name() {
+    let world = World::with_app("create table t(a)");
+    let script = "insert into t values (1);\nselect count(*) from t;\n";
+    let run = world
+        .torso_with_input(["db", "shell", "app", "-f", "-"], script)
+        .success();
+    assert_eq!(run.stdout, "1\n");
+}
+
+/// As `sqlite3 old.db .dump` writes the content of a database with text in Latin-1.
+#[test]
+fn dump_with_text_that_is_not_utf8_makes_a_database_byte_for_byte() {
+    let world = World::new();
+    let dump = b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(a);\nINSERT INTO t VALUES('caf\xe9');\nCOMMIT;\n";
+    let file = world.write("l1.sql", dump).display().to_string();
+    world.ok(["db", "create", "one", "--from-dump", &file]);
+    world.ok(["db", "import", &file, "two"]);
+    for name in ["one", "two"] {
+        assert_eq!(world.query(name, "select hex(a), typeof(a) from t"), "636166E9|text");
+    }
 }

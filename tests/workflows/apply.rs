@@ -219,3 +219,15 @@ fn apply_works_on_a_server_as_on_files() {
     json(&world, &["apply", "--prune", "--yes"]).success();
     json(&world, &["apply", "--check"]).success();
 }
+
+#[test]
+fn apply_check_with_prune_fails_where_there_is_more_than_declared() {
+    let world = World::new();
+    world.write("torso.toml", "");
+    world.ok(["apply", "--check", "--prune"]);
+    world.ok(["db", "create", "extra"]);
+    world.write("torso.toml", "[databases.app]\n");
+    let run = world.torso(["apply", "--check", "--prune", "--json"]);
+    assert_eq!((run.code(), run.error()["code"].as_str()), (5, Some("drifted")), "{}", run.report());
+    assert_eq!(world.databases(), ["extra"]);
+}
