@@ -228,6 +228,11 @@ fn apply_check_with_prune_fails_where_there_is_more_than_declared() {
     world.ok(["db", "create", "extra"]);
     world.write("torso.toml", "[databases.app]\n");
     let run = world.torso(["apply", "--check", "--prune", "--json"]);
-    assert_eq!((run.code(), run.error()["code"].as_str()), (5, Some("drifted")), "{}", run.report());
+    assert_eq!(
+        (run.code(), run.error()["code"].as_str()),
+        (5, Some("drifted")),
+        "{}",
+        run.report()
+    );
     assert_eq!(world.databases(), ["extra"]);
 }
