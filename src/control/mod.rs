@@ -28,6 +28,7 @@ pub mod findings;
 #[cfg(feature = "server")]
 pub mod hosted;
 pub mod idempotency;
+mod instance;
 pub mod location_status;
 pub mod name_pattern;
 pub mod names;

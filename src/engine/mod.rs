@@ -241,6 +241,10 @@ pub struct ProcessFacts {
     pub failure: Option<String>,
     /// How long ago a replica was last seen to have all that its primary had; none if it was not, since the server's start.
     pub level_ago: Option<Duration>,
+    /// How long a write takes until it is visible at a replica, as last measured; at least so long, while one is not.
+    pub delay: Option<Duration>,
+    /// A replica's content was not that of its primary when they were last compared.
+    pub has_diverged: bool,
 }
 
 impl Running {
@@ -252,6 +256,15 @@ impl Running {
             InstanceRole::Primary | InstanceRole::Promoting => &self.position,
         };
         position.frame.filter(|_| !position.uncertain)
+    }
+
+    /// Frames of its primary's log that a replica lacks. Positions in two logs cannot be compared: everything is still to come.
+    /// None while a position is not known.
+    #[must_use]
+    pub fn lacking_frames(&self, primary: &Self) -> Option<u64> {
+        let (own, primary) = (self.frame()?, primary.frame()?);
+        let has = if primary.log == own.log { own.count } else { 0 };
+        Some(primary.count.saturating_sub(has))
     }
 }
 
@@ -387,6 +400,8 @@ pub trait Engine: Send {
             .collect();
         Ok(Box::new(move || file::comparison::compare_now(&paths)))
     }
+    /// Notes whether the content of a replica was that of its primary when they were compared.
+    fn note_compared(&self, _replica: &Site, _is_equal: bool) {}
     /// Has a replica be read although its primary is damaged, where that is not so by itself.
     fn serve_alone(&self, _at: &Site) -> Result<()> {
         Ok(())

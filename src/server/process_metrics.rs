@@ -90,7 +90,7 @@ fn write_backups(text: &mut MetricsText, status: &BackupStatus) {
 }
 
 fn write_databases(text: &mut MetricsText, all: &[InstanceGauge], over_quota: usize) {
-    let each: [(&str, &str, Reading<InstanceGauge>); 3] = [
+    let each: [(&str, &str, Reading<InstanceGauge>); 4] = [
         (
             "torso_database_bytes",
             "Bytes on disk of an instance of a database.",
@@ -105,6 +105,11 @@ fn write_databases(text: &mut MetricsText, all: &[InstanceGauge], over_quota: us
             "torso_database_at_risk_frames",
             "Frames of a primary's log that no replica has; absent without replicas, and while that is not known.",
             |gauge| gauge.at_risk_frames,
+        ),
+        (
+            "torso_instance_connections",
+            "Open streams and sockets of clients at an instance; absent without any.",
+            |gauge| (gauge.connections > 0).then_some(gauge.connections),
         ),
     ];
     for (name, help, value) in each {
@@ -161,15 +166,17 @@ fn write_processes(text: &mut MetricsText, processes: &[ProcessStatus], confinem
     for (name, kind, help, value) in each {
         text.begin(name, kind, help);
         for process in processes {
-            let Some(value) = value(process) else { continue };
-            let label = &process.label;
-            let mut labels: Vec<(&str, &dyn Display)> = vec![
-                ("location", &label.location),
-                ("role", &label.role),
-                ("pool", &label.pool),
-            ];
-            labels.extend(label.database.iter().map(|only| ("database", &only.id as &dyn Display)));
-            text.push(name, &labels, value);
+            if let Some(value) = value(process) {
+                push_of_process(text, name, process, value);
+            }
+        }
+    }
+    let name = "torso_replica_visible_seconds";
+    let help = "How long a write takes until it is visible at a replica's process, as last measured; at least so long, while one is not.";
+    text.begin(name, Gauge, help);
+    for process in processes {
+        if let Some(delay) = process.delay {
+            push_of_process(text, name, process, format!("{:.6}", delay.as_secs_f64()));
         }
     }
     if let Some(confinement) = confinement {
@@ -180,10 +187,23 @@ fn write_processes(text: &mut MetricsText, processes: &[ProcessStatus], confinem
     }
 }
 
+/// Writes a value of a process, whose labels are where it is and what it serves.
+fn push_of_process(text: &mut MetricsText, name: &str, process: &ProcessStatus, value: impl Display) {
+    let label = &process.label;
+    let mut labels: Vec<(&str, &dyn Display)> = vec![
+        ("location", &label.location),
+        ("role", &label.role),
+        ("pool", &label.pool),
+    ];
+    labels.extend(label.database.iter().map(|only| ("database", &only.id as &dyn Display)));
+    text.push(name, &labels, value);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::control::hosted::{OnlyDatabase, ProcessLabel};
+    use std::time::Duration;
 
     #[test]
     fn process_metrics_tell_what_runs_and_what_does_not() {
@@ -200,6 +220,7 @@ mod tests {
             },
             is_ready,
             is_silent: location == "ams",
+            delay: is_ready.then_some(Duration::from_micros(2_500)),
             pid: None,
             memory: is_ready.then_some(4096),
             failures,
@@ -217,6 +238,7 @@ mod tests {
             "torso_process_failures_total{location=\"lhr\",role=\"replica\",pool=\"p-ams\",database=\"0f\"} 3",
             "torso_process_memory_bytes{location=\"ams\",role=\"replica\",pool=\"p-ams\"} 4096",
             "torso_processes_confined{level=\"none\"} 0",
+            "torso_replica_visible_seconds{location=\"ams\",role=\"replica\",pool=\"p-ams\"} 0.002500",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

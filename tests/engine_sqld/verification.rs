@@ -5,6 +5,7 @@ use crate::conformance::db;
 use crate::support::until;
 use std::path::PathBuf;
 use torso::control::InstanceOperations as _;
+use torso::control::types::InstanceState;
 
 /// The file of the only database with 60 rows at a location.
 fn replica_file(machine: &Machine, location: &str) -> PathBuf {
@@ -51,12 +52,19 @@ fn verification_names_what_differs_and_repairs_it() {
     assert_eq!(difference.table, "t");
     let keys = (difference.first_key.as_deref(), difference.last_key.as_deref());
     assert_eq!(keys, (Some("20"), Some("30")));
+    let state = || {
+        let all = plane.list_instances(&db("app")).unwrap();
+        let fra = all.iter().find(|instance| instance.location.as_str() == "fra");
+        fra.unwrap().state
+    };
+    assert_eq!(state(), InstanceState::Diverged);
     let repaired = plane.verify_database(&db("app"), true).unwrap();
     assert!(
         repaired.instances.iter().any(|instance| instance.repaired),
         "{repaired:?}"
     );
     assert_eq!(repaired.differing().count(), 0, "{repaired:?}");
+    assert_ne!(state(), InstanceState::Diverged);
     let again = plane.verify_database(&db("app"), false).unwrap();
     assert_eq!(again.differing().count(), 0, "{again:?}");
     assert_eq!(again.hash, verified.hash);

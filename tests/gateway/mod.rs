@@ -9,6 +9,7 @@ mod open;
 mod positions;
 mod promotion;
 mod renewal;
+mod replica_state;
 mod requests;
 mod shared_reads;
 mod sockets;

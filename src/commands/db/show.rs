@@ -191,6 +191,10 @@ pub(super) fn instance_table(instances: &[Instance]) -> Table {
     if frames {
         titles.extend(["FRAMES BEHIND", "POSITION", "AT RISK", "RESTARTS"]);
     }
+    let delays = instances.iter().any(|instance| instance.visible_after_ms.is_some());
+    titles.extend(delays.then_some("VISIBLE AFTER"));
+    let clients = instances.iter().any(|instance| instance.connections.is_some());
+    titles.extend(clients.then_some("CLIENTS"));
     let errors = instances.iter().any(|instance| instance.last_error.is_some());
     if errors {
         titles.push("LAST ERROR");
@@ -217,6 +221,12 @@ pub(super) fn instance_table(instances: &[Instance]) -> Table {
             row.push(Cell::maybe(instance.position, Cell::number));
             row.push(Cell::maybe(instance.at_risk_frames, Cell::number));
             row.push(Cell::maybe(instance.restarts, Cell::number));
+        }
+        if delays {
+            row.push(Cell::maybe(instance.visible_after_ms, Cell::span));
+        }
+        if clients {
+            row.push(Cell::maybe(instance.connections, Cell::number));
         }
         if errors {
             row.push(Cell::text(instance.last_error.clone().unwrap_or_default()));

@@ -40,12 +40,16 @@ impl View for Statuses {
     fn layout(&self) -> Layout {
         let has = |value: fn(&LocationStatus) -> bool| self.0.iter().any(value);
         let frames = has(|status| status.lag_frames.is_some() || status.at_risk_frames.is_some());
+        let delays = has(|status| status.visible_after_ms.is_some());
+        let clients = has(|status| status.connections.is_some());
         let restarts = has(|status| status.restarts.is_some());
         let errors = has(|status| status.last_error.is_some());
         let mut titles = vec!["LOCATION", "PRIMARIES", "REPLICAS", "STATE", "SIZE", "BEHIND"];
         if frames {
             titles.extend(["FRAMES BEHIND", "AT RISK"]);
         }
+        titles.extend(delays.then_some("VISIBLE AFTER"));
+        titles.extend(clients.then_some("CLIENTS"));
         titles.extend(restarts.then_some("RESTARTS"));
         titles.extend(errors.then_some("LAST ERROR"));
         let mut table = Table::new(titles, "No location has databases.");
@@ -64,6 +68,12 @@ impl View for Statuses {
             if frames {
                 row.push(Cell::maybe(status.lag_frames, Cell::number));
                 row.push(Cell::maybe(status.at_risk_frames, Cell::number));
+            }
+            if delays {
+                row.push(Cell::maybe(status.visible_after_ms, Cell::span));
+            }
+            if clients {
+                row.push(Cell::maybe(status.connections, Cell::number));
             }
             if restarts {
                 row.push(Cell::maybe(status.restarts, Cell::number));

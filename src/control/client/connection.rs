@@ -3,7 +3,7 @@
 use super::Client;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::tokens::Authorization;
-use crate::control::types::{Connection, Instance, InstanceState, Role, not_writable};
+use crate::control::types::{Connection, Instance, Role, not_writable};
 use crate::control::{DatabaseOperations as _, InstanceOperations as _, LocationOperations as _};
 use crate::error::{Code, Error, Result};
 
@@ -93,7 +93,7 @@ impl Client {
             )
             .hint(format!("torso db replicas {name} shows where it is")));
         };
-        if instance.state == InstanceState::Behind {
+        if instance.state.is_behind() {
             match self.sync_database(name, Some(location)) {
                 // A server without such a request refreshes its replicas by itself, and so does one for whoever may only read.
                 Err(error) if super::is_unsupported(&error) || error.code() == Code::Forbidden => {}

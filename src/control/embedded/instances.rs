@@ -12,7 +12,7 @@ use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
 use crate::control::promotion::ForcedPromotion;
 use crate::control::types::{self, Connection, Database, Instance, InstanceState, Synced};
 use crate::control::verification::Verification;
-use crate::engine::{InstanceRole, Running};
+use crate::engine::{Frame, InstanceRole, Running};
 use crate::error::{Code, Error, Result};
 use std::time::Instant;
 
@@ -298,7 +298,8 @@ fn describe(
             synced_at,
             altered,
         }) if !is_primary => match primary {
-            Some(primary) if of == row.primary.as_str() && !altered && primary.position == *position => {
+            _ if *altered => (InstanceState::Diverged, Some(*synced_at), None),
+            Some(primary) if of == row.primary.as_str() && primary.position == *position => {
                 (InstanceState::Ready, Some(*synced_at), Some(0))
             }
             Some(primary) => {
@@ -306,7 +307,8 @@ fn describe(
                 let level_ago = here.and_then(|here| here.process.as_ref()?.level_ago);
                 let lag = position.behind_ms(&primary.position, level_ago);
                 let lag = lag.filter(|_| of == row.primary.as_str());
-                (InstanceState::Behind, Some(*synced_at), lag)
+                let own = here.and_then(Running::frame);
+                (lacking_state(own, primary.frame()), Some(*synced_at), lag)
             }
             None => (InstanceState::Behind, Some(*synced_at), None),
         },
@@ -319,14 +321,13 @@ fn describe(
             InstanceState::Down
         }
         Some(_) if damage.is_none() && process.is_some_and(|process| process.is_silent) => InstanceState::Hung,
+        Some(_) if process.is_some_and(|process| process.has_diverged) => InstanceState::Diverged,
         _ => state,
     };
-    let has = here.and_then(|running| running.frame());
-    let latest = primary.and_then(|running| running.frame());
-    let lag_frames = has
-        .zip(latest)
-        .filter(|(has, latest)| !is_primary && has.log == latest.log)
-        .map(|(has, latest)| latest.count.saturating_sub(has.count));
+    let has = here.and_then(Running::frame);
+    let lag_frames = here
+        .zip(primary.filter(|_| !is_primary))
+        .and_then(|(here, primary)| here.lacking_frames(primary));
     Instance {
         uuid: instance_id(&row.id, location),
         name: location.as_str().to_owned(),
@@ -344,9 +345,22 @@ fn describe(
         lag_ms,
         lag_frames,
         position: has.map(|frame| frame.count),
+        visible_after_ms: process
+            .and_then(|process| process.delay)
+            .map(|delay| u64::try_from(delay.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)),
+        connections: None,
         at_risk_frames: None,
         restarts: process.map(|process| process.failures),
         last_error: process.and_then(|process| process.failure.clone()),
+    }
+}
+
+/// The state of a replica that is not where its primary is, by their positions.
+fn lacking_state(own: Option<Frame>, primary: Option<Frame>) -> InstanceState {
+    match own.zip(primary) {
+        // Nothing of one log is of use in another.
+        Some((own, primary)) if own.log != primary.log => InstanceState::CatchingUp,
+        _ => InstanceState::Behind,
     }
 }
 
@@ -460,4 +474,24 @@ fn usable(view: &CatalogView<'_>, row: &DatabaseRow, location: &LocationCode) ->
             _ => false,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replica_of_another_log_is_catching_up() {
+        let frame = |log, count| Some(Frame { log, count });
+        for (own, primary, state) in [
+            (frame(1, 4), frame(1, 5), InstanceState::Behind),
+            (frame(1, 9), frame(2, 5), InstanceState::CatchingUp),
+            // It has nothing yet.
+            (frame(0, 0), frame(2, 5), InstanceState::CatchingUp),
+            (None, frame(2, 5), InstanceState::Behind),
+            (frame(1, 4), None, InstanceState::Behind),
+        ] {
+            assert_eq!(lacking_state(own, primary), state, "{own:?} {primary:?}");
+        }
+    }
 }

@@ -6,12 +6,40 @@ use super::instances::instances;
 use super::view::{CatalogView, group_not_found, location_not_found, pool};
 use crate::control::LocationOperations;
 use crate::control::builtin_locations::{self, BUILTIN_LOCATIONS, LOCAL, LOCAL_DESCRIPTION};
-use crate::control::location_status::LocationStatus;
-use crate::control::names::{GroupName, LocationCode};
-use crate::control::types::{Location, NewLocation};
+use crate::control::location_status::{LocationStatus, LocationStatuses};
+use crate::control::names::{DatabaseId, GroupName, LocationCode};
+use crate::control::types::{Instance, Location, NewLocation};
 use crate::error::{Code, Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+impl Embedded {
+    /// Visits every instance of every database, of all groups or one: with its database's id, and whether another one before it
+    /// has the same process.
+    pub fn visit_instances(
+        &self,
+        group: Option<&GroupName>,
+        visit: &mut dyn FnMut(&DatabaseId, Instance, bool),
+    ) -> Result<()> {
+        let Some(view) = self.read()? else {
+            return group.map_or(Ok(()), |name| Err(group_not_found(name, std::iter::empty())));
+        };
+        if let Some(name) = group {
+            view.group(name)?;
+        }
+        let mut processes = BTreeSet::new();
+        for row in view.catalog.databases()? {
+            if group.is_some_and(|group| row.group != *group) {
+                continue;
+            }
+            for instance in instances(&view, &row)? {
+                let shares_process = !processes.insert((instance.location.clone(), pool(&row)));
+                visit(&row.id, instance, shares_process);
+            }
+        }
+        Ok(())
+    }
+}
 
 impl LocationOperations for Embedded {
     fn list_locations(&self) -> Result<Vec<Location>> {
@@ -44,26 +72,11 @@ impl LocationOperations for Embedded {
     }
 
     fn location_status(&self, group: Option<&GroupName>) -> Result<Vec<LocationStatus>> {
-        let Some(view) = self.read()? else {
-            return group.map_or_else(|| Ok(Vec::new()), |name| Err(group_not_found(name, std::iter::empty())));
-        };
-        if let Some(name) = group {
-            view.group(name)?;
-        }
-        let (mut all, mut processes) = (BTreeMap::new(), BTreeSet::new());
-        for row in view.catalog.databases()? {
-            if group.is_some_and(|group| row.group != *group) {
-                continue;
-            }
-            for instance in instances(&view, &row)? {
-                let location = &instance.location;
-                let shares_process = !processes.insert((location.clone(), pool(&row)));
-                all.entry(location.clone())
-                    .or_insert_with(|| LocationStatus::new(location.clone()))
-                    .add(&instance, shares_process);
-            }
-        }
-        Ok(all.into_values().collect())
+        let mut all = LocationStatuses::default();
+        self.visit_instances(group, &mut |_, instance, shares_process| {
+            all.add(&instance, shares_process)
+        })?;
+        Ok(all.into_vec())
     }
 
     fn add_location(&self, new: &NewLocation) -> Result<Location> {

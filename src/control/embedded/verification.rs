@@ -23,6 +23,7 @@ impl Embedded {
             false => (locations, first),
         };
         let mut verified = describe(name, &locations, &report);
+        self.note_verified(&verified)?;
         let differing: Vec<LocationCode> = verified.differing().map(|instance| instance.location.clone()).collect();
         if !repair || differing.is_empty() {
             return Ok(verified);
@@ -41,7 +42,23 @@ impl Embedded {
             let now = after.instances.iter().find(|now| now.location == instance.location);
             instance.repaired = !instance.is_equal && now.is_some_and(|now| now.is_equal);
         }
+        self.note_verified(&verified)?;
         Ok(verified)
+    }
+
+    /// Has the engine remember which replicas are not what their primary is.
+    fn note_verified(&self, verified: &Verification) -> Result<()> {
+        let Some(view) = self.read()? else { return Ok(()) };
+        let row = view.database(&verified.database)?;
+        for instance in verified
+            .instances
+            .iter()
+            .filter(|instance| instance.role == Role::Replica)
+        {
+            let site = view.site(&instance.location, &row);
+            self.engine.note_compared(&site, instance.is_equal || instance.repaired);
+        }
+        Ok(())
     }
 
     /// Compares once. Returns the locations, the primary's first, and what was found.

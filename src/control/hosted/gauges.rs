@@ -19,6 +19,8 @@ pub struct InstanceGauge {
     pub lag_ms: Option<u64>,
     /// Frames of a primary's log that no replica has; none for a replica, without replicas, and while that is not known.
     pub at_risk_frames: Option<u64>,
+    /// Open streams and sockets of clients.
+    pub connections: u64,
 }
 
 impl Shared {
@@ -35,7 +37,7 @@ impl Shared {
                     .entry(route.instance.clone())
                     .or_insert_with(|| running(&route.primary_site));
                 if let (Some(primary), Some(own)) = (primary, running(&route.site)) {
-                    lag_frames = lacking_frames(primary, &own);
+                    lag_frames = own.lacking_frames(primary);
                     lag_ms = lacking_ms(primary, &own);
                 }
             }
@@ -48,6 +50,7 @@ impl Shared {
                 lag_frames,
                 lag_ms,
                 at_risk_frames: None,
+                connections: self.connections(&route.id, &route.location).unwrap_or(0),
                 route,
             });
         }
@@ -62,13 +65,6 @@ impl Shared {
         let is_over = |id: &str| self.plane_pool.state(id).over_quota.load(Ordering::SeqCst);
         all.iter().filter(|row| is_over(&row.id)).count()
     }
-}
-
-/// Frames of a primary's log that a replica lacks. Positions in two logs cannot be compared: everything is still to come.
-fn lacking_frames(primary: &Running, replica: &Running) -> Option<u64> {
-    let (primary, own) = (primary.frame()?, replica.frame()?);
-    let has = if primary.log == own.log { own.count } else { 0 };
-    Some(primary.count.saturating_sub(has))
 }
 
 fn lacking_ms(primary: &Running, replica: &Running) -> Option<u64> {

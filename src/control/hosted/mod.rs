@@ -16,6 +16,7 @@
 //! Who may do what is decided in `permission` alone. The code that asks it also writes the audit log (`audit`).
 
 mod accounts;
+mod activity;
 mod audit;
 mod background;
 mod backups;
@@ -46,6 +47,7 @@ mod write_gate;
 pub use crate::engine::confine::Confinement;
 pub use crate::engine::process::{Listener, OnlyDatabase, ProcessLabel, ProcessStatus};
 pub use crate::engine::sqld::{Endpoint, EngineSettings, LONGEST_STATEMENT, ProcessBounds, SqldEngine};
+pub use activity::ActivitySource;
 pub use backups::{
     BackupPlan, BackupReport, BackupStatus, FailedCopy, RestoredServer, ScheduleStatus, back_up_server,
     check_restore_target, restore_server,
@@ -64,8 +66,7 @@ pub use write_gate::PendingWrite;
 
 use crate::control::accounts::{ApiToken, Organization, User};
 use crate::control::embedded::lock::{Lock, SERVER as SERVER_LOCK};
-use crate::control::names::{DatabaseId, DatabaseName, LocationCode, OrganizationSlug, Username};
-use crate::control::types::DatabaseActivity;
+use crate::control::names::{DatabaseName, LocationCode, OrganizationSlug, Username};
 use crate::control::{Accounts, ControlPlane};
 use crate::engine::disk;
 use crate::error::{Code, Error, Result};
@@ -116,9 +117,6 @@ pub enum Engines {
     Sqld(SqldEngine),
 }
 
-/// Who knows how databases are used now: the gateway.
-pub type ActivitySource = Box<dyn Fn(&DatabaseId) -> Option<DatabaseActivity> + Send + Sync>;
-
 /// The self-hosted control plane.
 pub struct Hosted {
     shared: Arc<Shared>,
@@ -151,7 +149,7 @@ struct Shared {
     daily_entries: DailyEntries,
     /// Quotas have changed since storage was last checked.
     quotas_changed: AtomicBool,
-    activity: OnceLock<ActivitySource>,
+    activity: OnceLock<Box<dyn ActivitySource>>,
     /// Every request is for this database, where there is only one.
     sole_database: OnceLock<SoleDatabase>,
     backups: SharedBackups,
@@ -252,11 +250,6 @@ impl Hosted {
     #[must_use]
     pub fn organizations_over_quota(&self) -> usize {
         self.shared.organizations_over_quota()
-    }
-
-    /// Has databases say how they are used now. Only the first source is asked.
-    pub fn set_activity_source(&self, source: ActivitySource) {
-        let _ = self.shared.activity.set(source);
     }
 
     /// How far this system confines database processes; none where there are no processes.
@@ -458,11 +451,6 @@ impl Shared {
                 "databases are files here, and no process serves them",
             )),
         }
-    }
-
-    /// How applications use a database now; none where they do not.
-    fn activity(&self, id: &DatabaseId) -> Option<DatabaseActivity> {
-        self.activity.get().and_then(|source| source(id))
     }
 
     /// Stores when tokens were last used. A failure loses nothing important.

@@ -1,52 +1,25 @@
 //! What `torso doctor` says about a server's database processes, and about its data directory.
 
-use super::{Confinement, ProcessBounds, Shared, SqldEngine};
+use super::{Confinement, ProcessBounds, ProcessStatus, Shared, SqldEngine};
 use crate::control::findings::{Finding, Severity};
+use std::time::Duration;
+
+/// After how long a write should be visible at every replica; most are after some milliseconds.
+const LONG_DELAY: Duration = Duration::from_secs(5);
 
 impl Shared {
     /// Finds out which processes of an organization do not run, and how far processes are confined.
     pub(super) fn check_processes(&self, organization_id: &str) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        let mut add = |severity, code: &str, message: String, fix: Option<&str>| {
-            findings.push(Finding {
-                code: code.to_owned(),
-                severity,
-                message,
-                fix: fix.map(str::to_owned),
-            });
-        };
         let pools = self.hostnames.pools(organization_id);
         let own: Vec<_> = self
             .processes()
             .into_iter()
             .filter(|process| pools.contains(&process.label.pool))
             .collect();
-        for process in own.iter().filter(|process| !process.is_ready) {
-            let cause = process.failure.as_deref().unwrap_or("is being started");
-            add(
-                Severity::Error,
-                "process_down",
-                format!("{} {cause}", process.label),
-                Some("the server tries again by itself; its log has the last words of the process"),
-            );
-        }
-        for process in own.iter().filter(|process| process.is_silent) {
-            add(
-                Severity::Error,
-                "process_hung",
-                format!("{} runs and does not answer", process.label),
-                Some("the server ends it and starts it again if that goes on"),
-            );
-        }
-        if !own.is_empty() && own.iter().all(|process| process.is_ready && !process.is_silent) {
-            let count = own.len();
-            add(
-                Severity::Ok,
-                "processes",
-                format!("database processes that run: {count}"),
-                None,
-            );
-        }
+        let mut findings = check_each(&own);
+        let mut add = |severity, code: &str, message: String, fix: Option<&str>| {
+            findings.push(finding(severity, code, message, fix));
+        };
         if let Some(bounds) = self.sqld().ok().map(SqldEngine::bounds) {
             add(Severity::Ok, "process_bounds", describe_bounds(bounds), None);
         }
@@ -81,6 +54,65 @@ impl Shared {
             );
         }
         findings
+    }
+}
+
+/// What is to be said of processes.
+fn check_each(own: &[ProcessStatus]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut add = |severity, code: &str, message: String, fix: Option<&str>| {
+        findings.push(finding(severity, code, message, fix));
+    };
+    for process in own.iter().filter(|process| !process.is_ready) {
+        let cause = process.failure.as_deref().unwrap_or("is being started");
+        add(
+            Severity::Error,
+            "process_down",
+            format!("{} {cause}", process.label),
+            Some("the server tries again by itself; its log has the last words of the process"),
+        );
+    }
+    for process in own.iter().filter(|process| process.is_silent) {
+        add(
+            Severity::Error,
+            "process_hung",
+            format!("{} runs and does not answer", process.label),
+            Some("the server ends it and starts it again if that goes on"),
+        );
+    }
+    for process in own {
+        let Some(delay) = process.delay.filter(|delay| *delay > LONG_DELAY) else {
+            continue;
+        };
+        add(
+            Severity::Warning,
+            "replica_delay",
+            format!(
+                "{} shows writes {} seconds after they were made",
+                process.label,
+                delay.as_secs()
+            ),
+            Some("see what else uses the machine's processors and disk; the server's log has the rest"),
+        );
+    }
+    if !own.is_empty() && own.iter().all(|process| process.is_ready && !process.is_silent) {
+        let count = own.len();
+        add(
+            Severity::Ok,
+            "processes",
+            format!("database processes that run: {count}"),
+            None,
+        );
+    }
+    findings
+}
+
+fn finding(severity: Severity, code: &str, message: String, fix: Option<&str>) -> Finding {
+    Finding {
+        code: code.to_owned(),
+        severity,
+        message,
+        fix: fix.map(str::to_owned),
     }
 }
 

@@ -161,6 +161,7 @@ impl Process {
             is_ready: state.phase == Phase::Ready,
             // Whoever asks it knows.
             is_silent: false,
+            delay: None,
             pid,
             memory,
             failures: state.failures,

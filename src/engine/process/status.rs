@@ -1,6 +1,7 @@
 //! What a supervised program is called, and how it is.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Which program it is, in errors, in the log and in metrics.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +48,8 @@ pub struct ProcessStatus {
     pub is_ready: bool,
     /// It runs, and did not answer when it was last asked.
     pub is_silent: bool,
+    /// Of a replica's: how long a write takes until it is visible there, as last measured; at least so long, while one is not.
+    pub delay: Option<Duration>,
     pub pid: Option<u32>,
     /// Bytes of memory that it takes, without that of files, where that is known.
     pub memory: Option<u64>,

@@ -85,7 +85,16 @@ impl Admin {
     /// Makes a namespace, empty or from the file in its place. True if it existed already.
     pub fn create(&self, id: &str) -> Result<bool> {
         // Anything less loses acknowledged rows in a power failure.
-        let settings = json!({ "durability_mode": "strong" });
+        self.create_with(id, "strong")
+    }
+
+    /// The same of one whose writes do not wait for the disk: a power failure may undo the last ones.
+    pub fn create_unsynced(&self, id: &str) -> Result<bool> {
+        self.create_with(id, "relaxed")
+    }
+
+    fn create_with(&self, id: &str, durability: &str) -> Result<bool> {
+        let settings = json!({ "durability_mode": durability });
         match self.send_within(IMPORT_PATIENCE, Method::POST, id, "/create", Some(&settings))? {
             (StatusCode::OK, _) => Ok(false),
             (StatusCode::BAD_REQUEST, text) if text.contains("already exists") => Ok(true),
@@ -171,6 +180,27 @@ impl Admin {
             timeout,
         };
         send_request(&self.sql, &request)
+    }
+
+    /// Runs statements on the port that takes SQL. Returns the first value of the first row that the last one has read; null
+    /// without one. Fails with `invalid_file` if the namespace is not there or a statement fails.
+    pub fn run_statements(&self, host: &str, token: &Secret, sql: &[&str], timeout: Duration) -> Result<Value> {
+        let mut requests: Vec<Value> = sql
+            .iter()
+            .map(|sql| json!({ "type": "execute", "stmt": { "sql": sql } }))
+            .collect();
+        requests.push(json!({ "type": "close" }));
+        let (status, text) = self.send_pipeline(host, token, &json!({ "requests": requests }), timeout)?;
+        let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+        let failed = answer["results"]
+            .as_array()
+            .and_then(|results| results.iter().find(|result| result["type"] != "ok"));
+        if status != StatusCode::OK || failed.is_some() {
+            let cause = failed.map_or_else(|| format!("status {status}"), |result| result["error"].to_string());
+            return Err(Error::new(Code::InvalidFile, "statements of torso's own have failed").caused_by(cause));
+        }
+        let last = &answer["results"][sql.len() - 1];
+        Ok(last["response"]["result"]["rows"][0][0]["value"].clone())
     }
 
     /// Takes the place of whoever writes to a namespace, on the port that takes SQL, and gives it back: returns once all

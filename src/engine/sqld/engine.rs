@@ -185,6 +185,10 @@ impl Engine for SqldEngine {
         Ok(Box::new(move || open.run()))
     }
 
+    fn note_compared(&self, replica: &Site, is_equal: bool) {
+        self.note_comparison(replica, is_equal);
+    }
+
     fn serve_alone(&self, at: &Site) -> Result<()> {
         self.serve_copy(at)
     }

@@ -24,6 +24,9 @@ pub(super) const LOG: &str = "wallog";
 /// A replica's position in its primary's log.
 pub(super) const INDEX: &str = "client_wal_index";
 
+/// The namespace by which torso measures how long writes take (see `canary`). It is no database of anybody's.
+pub(super) const CANARY: &str = "torso-canary";
+
 /// The only page size of libSQL server.
 pub(super) const PAGE: usize = 4096;
 
@@ -45,9 +48,16 @@ pub(super) fn namespace(db_path: &Path, id: &str) -> PathBuf {
     db_path.join("dbs").join(id)
 }
 
-/// The namespaces that have a directory.
+/// The namespaces of databases that have a directory.
 pub(super) fn namespaces(db_path: &Path) -> Result<Vec<String>> {
-    names(&db_path.join("dbs"))
+    let mut all = names(&db_path.join("dbs"))?;
+    all.retain(|name| name != CANARY);
+    Ok(all)
+}
+
+/// Bytes of a namespace's log at its primary.
+pub(super) fn log_bytes(db_path: &Path, id: &str) -> u64 {
+    std::fs::metadata(log(ProcessRole::Primary, db_path, id)).map_or(0, |log| log.len())
 }
 
 /// The names in a directory; none if it does not exist.
@@ -149,7 +159,7 @@ fn replica_frame(header: &[u8]) -> Option<Frame> {
 /// A directory that was used in the other role is refused: a process over it would silently give wrong answers. After
 /// an unclean end of a primary, its log is removed, so that the process begins a new one from the database.
 pub(super) fn prepare(place: ProcessRole, db_path: &Path) -> Result<()> {
-    for id in namespaces(db_path)? {
+    for id in names(&db_path.join("dbs"))? {
         let dir = namespace(db_path, &id);
         let foreign = match place {
             ProcessRole::Primary => INDEX,

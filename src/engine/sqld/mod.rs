@@ -6,8 +6,7 @@
 //! - [`SqldEngine`] is cheap to clone, and all clones are one engine: one is for the control plane, one for the
 //!   gateway. Every method blocks, and may be called from several threads. [`SqldEngine::shutdown`] ends all processes
 //!   within 10 seconds; until then, processes that end by themselves are restarted.
-//! - Nothing runs until it is needed. After a start of the machine, `Embedded::settle` starts everything in the
-//!   catalog.
+//! - Nothing runs until it is needed. After a start of the machine, `Embedded::reconcile_all` starts what is in the catalog.
 //! - [`SqldEngine::endpoint`] tells the loopback address of the process that serves an instance and the name to send as
 //!   `Host`, and fails with `unavailable` while it does not serve. The address of an instance never changes, unless the
 //!   pool was empty in between. [`SqldEngine::token`] makes the token to send along; it opens one namespace only, and
@@ -15,14 +14,14 @@
 //! - An endpoint must not be given to tenants: the user port of a process has routes and headers that cross from one
 //!   namespace to another. A gateway must forward only what it knows. Writes through a replica whose primary is down
 //!   never return, and neither do reads that wait for a log position that does not come: both need a deadline.
-//! - [`Engine::running`] of a replica tells a position that equals its primary's when it has everything; then a read
-//!   there sees every write acknowledged before.
+//! - [`Engine::running`] of a replica tells its primary's position when it has everything: reads see every acknowledged write.
 //!
 //! Namespaces are named by [`Site::instance`]: ids, which are never used twice, and the epoch of a primary. A promotion makes
 //! another namespace in another pool (`take_over`), so nothing that had the old one can be taken for the new one.
 
 mod admin;
 mod alone;
+mod canary;
 mod common;
 mod crashes;
 mod database_names;
@@ -48,6 +47,7 @@ mod quarantine;
 mod quota_room;
 mod records;
 mod removal;
+mod replica_delay;
 mod replica_repair;
 mod role;
 mod take_over;
@@ -65,6 +65,7 @@ use super::{Damage, Engine, Site, child, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sync::lock;
+use canary::CanaryTask;
 use common::Common;
 use excess::Allowance;
 use node::Node;
@@ -129,6 +130,7 @@ struct Shared {
     /// For the marks in directories of locations, which are the same for all engines.
     files: FileEngineLock,
     watchdog: Watchdog,
+    canary: CanaryTask,
     /// Directories whose files are being taken away: no process is started over them.
     retired: Mutex<HashSet<PathBuf>>,
     /// Set once, under the lock of `nodes`. From then on nothing is started.
@@ -142,8 +144,7 @@ type Nodes = Mutex<HashMap<PathBuf, Arc<Node>>>;
 type FileEngineLock = Mutex<FileEngine>;
 
 impl SqldEngine {
-    /// An engine that runs the program `sqld`, and `torso` (the path of this program) for its helpers. Starts nothing
-    /// yet.
+    /// An engine that runs the program `sqld`, and `torso` (this program's path) for its helpers.
     pub fn new(sqld: &Path, torso: &Path) -> Result<Self> {
         Self::with_settings(sqld, torso, &EngineSettings::default())
     }
@@ -171,6 +172,7 @@ impl SqldEngine {
         let common = Arc::new(Common::new(real(sqld)?, sandbox, settings.clock.clone())?);
         let nodes = Arc::new(Nodes::default());
         let watchdog = Watchdog::start(&nodes, allowance)?;
+        let canary = CanaryTask::start(&nodes)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 common,
@@ -179,6 +181,7 @@ impl SqldEngine {
                 nodes,
                 files: FileEngineLock::default(),
                 watchdog,
+                canary,
                 retired: Mutex::default(),
                 closed: AtomicBool::new(false),
             }),
@@ -475,6 +478,7 @@ impl Shared {
 
     fn shutdown(&self) {
         self.watchdog.stop();
+        self.canary.stop();
         let nodes: Vec<_> = {
             let mut nodes = lock(&self.nodes);
             self.closed.store(true, Ordering::SeqCst);

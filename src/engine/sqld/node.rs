@@ -20,15 +20,19 @@ use super::common::Common;
 use super::files;
 use super::health::Health;
 use super::job::ProcessJob;
+use super::keys::Access;
 use super::records::records_dir;
+use super::replica_delay::ReplicaDelay;
 use super::role::{InstanceConfig, ProcessRole, db_path, role_of, write_role};
 use crate::engine::process::{Process, ProcessLabel, ProcessStatus};
 use crate::engine::{Damage, Frame, ProcessFacts, disk};
 use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
 use crate::sync::lock;
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long a caller waits for a process to serve.
@@ -46,6 +50,10 @@ pub(super) struct Node {
     process: Process,
     /// Whether it did not answer when the watchdog asked it last.
     pub is_silent: AtomicBool,
+    /// Of a replica: what the canary tells.
+    pub delay: Mutex<ReplicaDelay>,
+    /// The namespaces of a replica whose content was not that of their primary when it was last compared.
+    diverged: Mutex<HashSet<String>>,
 }
 
 impl Node {
@@ -67,6 +75,8 @@ impl Node {
             server,
             process,
             is_silent: AtomicBool::new(false),
+            delay: Mutex::default(),
+            diverged: Mutex::default(),
         })
     }
 
@@ -74,6 +84,8 @@ impl Node {
         let status = self.process.status();
         ProcessStatus {
             is_silent: status.is_ready && self.is_silent.load(Ordering::SeqCst),
+            // One that does not run shows nothing.
+            delay: lock(&self.delay).at(Instant::now()).filter(|_| status.is_ready),
             ..status
         }
     }
@@ -86,6 +98,8 @@ impl Node {
             failures: status.failures,
             failure: status.failure,
             level_ago: self.health().last_level(instance).map(|at| at.elapsed()),
+            delay: status.delay,
+            has_diverged: lock(&self.diverged).contains(instance),
         }
     }
 
@@ -106,6 +120,21 @@ impl Node {
         self.server
             .admin()
             .ok_or_else(|| Error::new(Code::Unavailable, format!("{} does not run now", self.process.label())))
+    }
+
+    /// Makes a token for a namespace, valid for a minute.
+    pub fn token(&self, id: &str, access: Access) -> Result<Secret> {
+        self.server.common.keys.token(id, access, Duration::from_secs(60))
+    }
+
+    /// Notes whether the content of a namespace was that of its primary when they were compared.
+    pub fn note_compared(&self, id: &str, is_equal: bool) {
+        let mut diverged = lock(&self.diverged);
+        if is_equal {
+            diverged.remove(id);
+        } else {
+            diverged.insert(id.to_owned());
+        }
     }
 
     pub fn wait_ready(&self) -> Result<()> {
@@ -215,6 +244,7 @@ impl Node {
     /// Notes that a namespace is being removed.
     pub fn note_gone(&self, id: &str) -> Result<()> {
         lock(&self.server.requested).remove(id);
+        lock(&self.diverged).remove(id);
         lock(&self.server.crashes).forget(id);
         self.health().forget(&self.server.common, self.dir(), id)
     }

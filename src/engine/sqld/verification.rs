@@ -59,6 +59,14 @@ impl SqldEngine {
             .restart("a replica differs from its primary and is copied again");
         self.copy(from, to)
     }
+
+    /// Notes at a replica's process whether its content was that of its primary.
+    pub(super) fn note_comparison(&self, replica: &Site, is_equal: bool) {
+        let dir = replica.pool.as_ref().map(|pool| replica.dir.join(pool));
+        if let Some(node) = dir.and_then(|dir| self.node(&dir)) {
+            node.note_compared(&replica.instance(), is_equal);
+        }
+    }
 }
 
 /// The position that a primary and all of its replicas have; none if they differ.

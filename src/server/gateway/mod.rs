@@ -31,8 +31,8 @@ mod write_entry;
 pub use limits::GatewayLimits;
 
 use super::metrics_text::MetricsText;
-use crate::control::hosted::Hosted;
-use crate::control::names::DatabaseId;
+use crate::control::hosted::{ActivitySource, Hosted};
+use crate::control::names::{DatabaseId, LocationCode};
 use crate::control::types::DatabaseActivity;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -94,7 +94,10 @@ impl Gateway {
         let shares = Arc::new(DatabaseShares::new(limits.clone()));
         let open = StreamRegistry::new(limits.streams);
         let (known_shares, known_streams) = (Arc::clone(&shares), open.clone());
-        hosted.set_activity_source(Box::new(move |id| activity(&known_shares, &known_streams, id)));
+        hosted.set_activity_source(Box::new(GatewayActivity {
+            shares: known_shares,
+            streams: known_streams,
+        }));
         Self {
             core: Arc::new(Core {
                 upstream: Upstream::new(Arc::clone(&hosted), limits.clone()),
@@ -164,15 +167,27 @@ impl Gateway {
     }
 }
 
-/// How applications use a database now; none where they do not. A socket and its streams are one connection.
-fn activity(shares: &DatabaseShares, streams: &StreamRegistry, id: &DatabaseId) -> Option<DatabaseActivity> {
-    let (sockets, last) = shares.use_of(id);
-    let connections = streams.count_of(id).max(sockets) as u64;
-    let last_request_at = last.filter(|last| last.duration_until(Timestamp::now()) < RECENT);
-    (connections > 0 || last_request_at.is_some()).then_some(DatabaseActivity {
-        connections,
-        last_request_at,
-    })
+/// What the gateway knows of how databases are used now. A socket and its streams are one connection.
+struct GatewayActivity {
+    shares: Arc<DatabaseShares>,
+    streams: StreamRegistry,
+}
+
+impl ActivitySource for GatewayActivity {
+    fn activity(&self, id: &DatabaseId) -> Option<DatabaseActivity> {
+        let (sockets, last) = self.shares.use_of(id);
+        let connections = self.streams.count_of(id).max(sockets) as u64;
+        let last_request_at = last.filter(|last| last.duration_until(Timestamp::now()) < RECENT);
+        (connections > 0 || last_request_at.is_some()).then_some(DatabaseActivity {
+            connections,
+            last_request_at,
+        })
+    }
+
+    fn connections(&self, id: &DatabaseId, location: &LocationCode) -> u64 {
+        let streams = self.streams.count_at(id, location);
+        streams.max(self.shares.sockets_at(id, location)) as u64
+    }
 }
 
 /// The answer to a page of another machine, at a database that takes no token. The page may not read it.

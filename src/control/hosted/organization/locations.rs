@@ -3,7 +3,7 @@
 use super::OrganizationPlane;
 use crate::control::hosted::NewAuditEntry;
 use crate::control::hosted::permission::{Action, PermissionTarget};
-use crate::control::location_status::LocationStatus;
+use crate::control::location_status::{LocationStatus, LocationStatuses};
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{Location, NewLocation};
 use crate::control::{GroupOperations as _, LocationOperations};
@@ -35,11 +35,13 @@ impl LocationOperations for OrganizationPlane<'_> {
                 (Some(own), _) => Some(own),
                 (None, group) => group,
             };
-            let mut all = plane.location_status(group)?;
-            for status in &mut all {
-                status.last_error = status.last_error.take().map(|text| self.discreet_text(text));
-            }
-            Ok(all)
+            let mut all = LocationStatuses::default();
+            plane.visit_instances(group, &mut |id, mut instance, shares_process| {
+                instance.connections = self.shared.connections(id, &instance.location);
+                instance.last_error = instance.last_error.map(|text| self.discreet_text(text));
+                all.add(&instance, shares_process);
+            })?;
+            Ok(all.into_vec())
         })
     }
 

@@ -285,6 +285,8 @@ impl OrganizationPlane<'_> {
         instance.hostname = self.shared.public.hostname(&label);
         instance.url = self.shared.public.database_url(&label);
         instance.last_error = instance.last_error.map(|text| self.discreet_text(text));
+        let route = self.shared.hostnames.route(&label);
+        instance.connections = route.and_then(|route| self.shared.connections(&route.id, &route.location));
         instance
     }
 

@@ -4,7 +4,7 @@ mod pending_sockets;
 
 pub use pending_sockets::PendingSocket;
 
-use crate::control::names::DatabaseId;
+use crate::control::names::{DatabaseId, LocationCode};
 use crate::server::gateway::error::GatewayError;
 use crate::sync::lock;
 use axum::http::StatusCode;
@@ -101,11 +101,19 @@ struct DatabaseShare {
     requests: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     sockets: Arc<Semaphore>,
+    /// One for each location, of which each of its sockets has a clone.
+    sockets_at: Mutex<HashMap<LocationCode, Arc<()>>>,
     last_request: Mutex<Option<Timestamp>>,
 }
 
 /// A permit of a share; dropping it returns it.
 pub type Permit = OwnedSemaphorePermit;
+
+/// A permit for a socket; dropping it returns it.
+pub struct SocketPermit {
+    _permit: Permit,
+    _count: Arc<()>,
+}
 
 /// Memory in use; dropping it returns it.
 pub struct MemoryPermit {
@@ -140,6 +148,7 @@ impl DatabaseShares {
             requests: Arc::new(Semaphore::new(limits.requests)),
             waiting: Arc::new(Semaphore::new(limits.requests)),
             sockets: Arc::new(Semaphore::new(limits.sockets)),
+            sockets_at: Mutex::default(),
             last_request: Mutex::default(),
         });
         all.insert(id.clone(), Arc::clone(&share));
@@ -175,11 +184,26 @@ impl DatabaseShares {
         }
     }
 
-    /// A permit for a socket.
-    pub fn socket(&self, id: &DatabaseId) -> Result<Permit, GatewayError> {
-        Arc::clone(&self.of(id).sockets)
+    /// A permit for a socket to an instance at a location.
+    pub fn socket(&self, id: &DatabaseId, location: &LocationCode) -> Result<SocketPermit, GatewayError> {
+        let share = self.of(id);
+        let permit = Arc::clone(&share.sockets)
             .try_acquire_owned()
-            .map_err(|_| too_many("connections", self.limits.sockets))
+            .map_err(|_| too_many("connections", self.limits.sockets))?;
+        let count = Arc::clone(lock(&share.sockets_at).entry(location.clone()).or_default());
+        Ok(SocketPermit {
+            _permit: permit,
+            _count: count,
+        })
+    }
+
+    /// The open sockets of an instance.
+    pub fn sockets_at(&self, id: &DatabaseId, location: &LocationCode) -> usize {
+        let share = lock(&self.databases).get(id).map(Arc::clone);
+        share.map_or(0, |share| {
+            let counts = lock(&share.sockets_at);
+            counts.get(location).map_or(0, |count| Arc::strong_count(count) - 1)
+        })
     }
 
     /// Room for a socket that has not sent a token yet: there always is, but perhaps not for long.
@@ -252,10 +276,12 @@ mod tests {
         // Whoever waits gets what is given back.
         let (next, ()) = tokio::join!(shares.request(&a), async { drop(held) });
         drop(next.unwrap());
-        let socket = shares.socket(&a).unwrap();
-        assert_eq!(shares.socket(&a).unwrap_err().status.as_u16(), 429);
+        let location: LocationCode = "ams".parse().unwrap();
+        let socket = shares.socket(&a, &location).unwrap();
+        let refused = shares.socket(&a, &location).err().map(|error| error.status.as_u16());
+        assert_eq!(refused, Some(429));
         drop(socket);
-        drop(shares.socket(&a).unwrap());
+        drop(shares.socket(&a, &location).unwrap());
     }
 
     #[tokio::test]
@@ -263,11 +289,14 @@ mod tests {
         let shares = shares();
         let (a, b) = (DatabaseId::generate(), DatabaseId::generate());
         assert_eq!(shares.use_of(&a), (0, None));
-        let socket = shares.socket(&a).unwrap();
+        let (here, there) = ("ams".parse().unwrap(), "lhr".parse().unwrap());
+        let socket = shares.socket(&a, &here).unwrap();
         shares.note_use(&a);
         let (sockets, last) = shares.use_of(&a);
         assert!(sockets == 1 && last.is_some());
+        assert_eq!((shares.sockets_at(&a, &here), shares.sockets_at(&a, &there)), (1, 0));
         drop(socket);
+        assert_eq!(shares.sockets_at(&a, &here), 0);
         assert_eq!(shares.use_of(&a), (0, last));
         assert_eq!(shares.use_of(&b), (0, None));
     }

@@ -356,7 +356,9 @@ impl BodyRequest<'_> {
         if !endpoint.names_a_stream() || (leaves_none && name.is_none()) {
             return Ok(None);
         }
-        let mut slot = core.open.open_slot(&self.route.id, name.as_deref())?;
+        let mut slot = core
+            .open
+            .open_slot(&self.route.id, &self.route.location, name.as_deref())?;
         let is_client = endpoint.kind == EndpointKind::Proxy && !endpoint.path.ends_with("/Disconnect");
         if let Some(client) = name.filter(|_| is_client) {
             slot.keep_open(client, StreamKind::Client);

@@ -2,7 +2,7 @@
 //! between requests as well: a stream over HTTP until it is closed or nobody has used it for a while, a stream of a socket
 //! until it is closed or the socket ends, the connection of a replica outside likewise.
 
-use crate::control::names::DatabaseId;
+use crate::control::names::{DatabaseId, LocationCode};
 use crate::server::gateway::error::GatewayError;
 use crate::sync::lock;
 use axum::http::StatusCode;
@@ -41,9 +41,15 @@ pub struct StreamRegistry {
 
 #[derive(Default)]
 struct DatabaseStreams {
-    /// Slots that are held.
-    held: usize,
-    named: HashMap<StreamName, SlotState>,
+    /// Slots that are held, at each location.
+    held: HashMap<LocationCode, usize>,
+    named: HashMap<StreamName, NamedStream>,
+}
+
+/// A stream that the client was told the name of.
+struct NamedStream {
+    location: LocationCode,
+    state: SlotState,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,21 +64,29 @@ enum SlotState {
 pub struct StreamSlot {
     registry: StreamRegistry,
     id: DatabaseId,
+    location: LocationCode,
     name: Option<(StreamName, StreamKind)>,
 }
 
 impl DatabaseStreams {
     fn count(&self) -> usize {
-        let waiting = self
-            .named
-            .values()
-            .filter(|state| matches!(state, SlotState::Waiting(_)));
-        self.held + waiting.count()
+        self.held.values().sum::<usize>() + self.waiting().count()
+    }
+
+    fn count_at(&self, location: &LocationCode) -> usize {
+        let waiting = self.waiting().filter(|stream| stream.location == *location);
+        self.held.get(location).copied().unwrap_or(0) + waiting.count()
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = &NamedStream> {
+        let all = self.named.values();
+        all.filter(|stream| matches!(stream.state, SlotState::Waiting(_)))
     }
 
     fn forget_ended(&mut self, now: Instant) {
-        self.named.retain(|_, state| {
-            matches!(state, SlotState::Held) || matches!(state, SlotState::Waiting(end) if *end > now)
+        self.named.retain(|_, stream| match stream.state {
+            SlotState::Held => true,
+            SlotState::Waiting(end) => end > now,
         });
     }
 }
@@ -89,12 +103,23 @@ impl StreamRegistry {
         lock(&self.databases)
     }
 
-    /// Room for a stream that is to be opened, or that was named before.
-    pub fn open_slot(&self, id: &DatabaseId, name: Option<&[u8]>) -> Result<StreamSlot, GatewayError> {
-        self.open_slot_at(id, name, Instant::now())
+    /// Room for a stream that is to be opened at a location, or that was named before.
+    pub fn open_slot(
+        &self,
+        id: &DatabaseId,
+        location: &LocationCode,
+        name: Option<&[u8]>,
+    ) -> Result<StreamSlot, GatewayError> {
+        self.open_slot_at(id, location, name, Instant::now())
     }
 
-    fn open_slot_at(&self, id: &DatabaseId, name: Option<&[u8]>, now: Instant) -> Result<StreamSlot, GatewayError> {
+    fn open_slot_at(
+        &self,
+        id: &DatabaseId,
+        location: &LocationCode,
+        name: Option<&[u8]>,
+        now: Instant,
+    ) -> Result<StreamSlot, GatewayError> {
         let mut databases = self.databases();
         let database = databases.entry(id.clone()).or_default();
         let known = name.and_then(|name| database.named.remove(name)).is_some();
@@ -104,10 +129,11 @@ impl StreamRegistry {
                 return Err(too_many(self.limit));
             }
         }
-        database.held += 1;
+        *database.held.entry(location.clone()).or_default() += 1;
         Ok(StreamSlot {
             registry: self.clone(),
             id: id.clone(),
+            location: location.clone(),
             name: None,
         })
     }
@@ -133,18 +159,33 @@ impl StreamRegistry {
         database.count()
     }
 
-    fn release(&self, id: &DatabaseId, name: Option<(StreamName, StreamKind)>, now: Instant) {
+    /// The number of open streams of an instance.
+    pub fn count_at(&self, id: &DatabaseId, location: &LocationCode) -> usize {
         let mut databases = self.databases();
-        let Some(database) = databases.get_mut(id) else { return };
-        database.held = database.held.saturating_sub(1);
-        if let Some((name, kind)) = name
-            && let Some(state) = database.named.get_mut(&name)
+        let Some(database) = databases.get_mut(id) else {
+            return 0;
+        };
+        database.forget_ended(Instant::now());
+        database.count_at(location)
+    }
+
+    fn release(&self, slot: &mut StreamSlot, now: Instant) {
+        let mut databases = self.databases();
+        let Some(database) = databases.get_mut(&slot.id) else {
+            return;
+        };
+        if let Some(held) = database.held.get_mut(&slot.location) {
+            *held = held.saturating_sub(1);
+        }
+        database.held.retain(|_, held| *held > 0);
+        if let Some((name, kind)) = slot.name.take()
+            && let Some(stream) = database.named.get_mut(&name)
         {
-            *state = SlotState::Waiting(now + kind.patience());
+            stream.state = SlotState::Waiting(now + kind.patience());
         }
         database.forget_ended(now);
-        if database.held == 0 && database.named.is_empty() {
-            databases.remove(id);
+        if database.held.is_empty() && database.named.is_empty() {
+            databases.remove(&slot.id);
         }
     }
 }
@@ -154,7 +195,11 @@ impl StreamSlot {
     pub fn keep_open(&mut self, name: StreamName, kind: StreamKind) {
         let mut databases = self.registry.databases();
         if let Some(database) = databases.get_mut(&self.id) {
-            database.named.insert(name.clone(), SlotState::Held);
+            let stream = NamedStream {
+                location: self.location.clone(),
+                state: SlotState::Held,
+            };
+            database.named.insert(name.clone(), stream);
         }
         drop(databases);
         self.name = Some((name, kind));
@@ -163,7 +208,8 @@ impl StreamSlot {
 
 impl Drop for StreamSlot {
     fn drop(&mut self) {
-        self.registry.release(&self.id, self.name.take(), Instant::now());
+        let registry = self.registry.clone();
+        registry.release(self, Instant::now());
     }
 }
 
@@ -182,37 +228,44 @@ fn too_many(limit: usize) -> GatewayError {
 mod tests {
     use super::*;
 
+    fn ams() -> LocationCode {
+        "ams".parse().unwrap()
+    }
+
     #[test]
     fn stream_counts_until_it_is_closed_or_forgotten() {
         let open = StreamRegistry::new(2);
         let (one, two) = (DatabaseId::generate(), DatabaseId::generate());
         let now = Instant::now();
         let later = |seconds| now + Duration::from_secs(seconds);
-        let full = |at| open.open_slot_at(&one, None, at).err().map(|error| error.code);
-        let mut first = open.open_slot(&one, None).unwrap();
+        let full = |at| open.open_slot_at(&one, &ams(), None, at).err().map(|error| error.code);
+        let mut first = open.open_slot(&one, &ams(), None).unwrap();
         first.keep_open(b"a".to_vec(), StreamKind::Stream);
         drop(first);
-        let second = open.open_slot(&one, None).unwrap();
+        let second = open.open_slot(&one, &ams(), None).unwrap();
         assert_eq!(full(now), Some("TOO_MANY_STREAMS"));
-        assert!(open.open_slot(&two, None).is_ok());
+        assert!(open.open_slot(&two, &ams(), None).is_ok());
         // The stream goes on under another name, and the old one is nobody's.
-        let mut first = open.open_slot(&one, Some(b"a")).unwrap();
+        let mut first = open.open_slot(&one, &ams(), Some(b"a")).unwrap();
         first.keep_open(b"b".to_vec(), StreamKind::Stream);
         // The client may use it before the request has ended.
-        let again = open.open_slot(&one, Some(b"b"));
+        let again = open.open_slot(&one, &ams(), Some(b"b"));
         assert!(again.is_ok());
         drop((first, again));
         assert_eq!(full(now), None);
         drop(second);
-        let mut slot = open.open_slot(&one, None).unwrap();
+        let mut slot = open.open_slot(&one, &ams(), None).unwrap();
         slot.keep_open(b"c".to_vec(), StreamKind::Stream);
         drop(slot);
-        let mut client = open.open_slot(&one, None).unwrap();
+        let mut client = open.open_slot(&one, &ams(), None).unwrap();
         client.keep_open(b"d".to_vec(), StreamKind::Client);
         drop(client);
         assert_eq!(full(later(5)), Some("TOO_MANY_STREAMS"));
         assert_eq!(
-            open.open_slot_at(&one, Some(b"unknown"), now).err().unwrap().code,
+            open.open_slot_at(&one, &ams(), Some(b"unknown"), now)
+                .err()
+                .unwrap()
+                .code,
             "TOO_MANY_STREAMS"
         );
         assert_eq!(full(later(12)), None);
@@ -222,10 +275,19 @@ mod tests {
     fn stream_registry_remembers_no_database_without_streams() {
         let open = StreamRegistry::new(2);
         let id = DatabaseId::generate();
-        drop(open.open_slot(&id, None).unwrap());
+        drop(open.open_slot(&id, &ams(), None).unwrap());
         assert!(open.databases().is_empty());
-        let open_slot = open.open_slot(&id, None).unwrap();
+        let open_slot = open.open_slot(&id, &ams(), None).unwrap();
         assert_eq!((open.count(), open.count_of(&id)), (1, 1));
+        let lhr: LocationCode = "lhr".parse().unwrap();
+        let mut other = open.open_slot(&id, &lhr, None).unwrap();
+        other.keep_open(b"a".to_vec(), StreamKind::Stream);
+        assert_eq!((open.count_at(&id, &ams()), open.count_at(&id, &lhr)), (1, 1));
+        drop(other);
+        // It waits for the client's next request.
+        assert_eq!((open.count_at(&id, &ams()), open.count_at(&id, &lhr)), (1, 1));
+        drop(open.open_slot(&id, &lhr, Some(b"a")).unwrap());
+        assert_eq!((open.count_at(&id, &ams()), open.count_at(&id, &lhr)), (1, 0));
         drop(open_slot);
         assert_eq!((open.count(), open.count_of(&id)), (0, 0));
     }

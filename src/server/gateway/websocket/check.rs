@@ -2,6 +2,7 @@
 
 use super::messages::{close_frame, close_frame_of_error};
 use super::session::{MessageAction, SocketSession};
+use crate::control::hosted::Route;
 use crate::control::tokens::Authorization;
 use crate::hrana::client_message::{ClientMessage, Encoding, RequestKind};
 use crate::hrana::server_message::EncodedMessage;
@@ -106,7 +107,10 @@ impl SocketSession {
             state.record_refused_run(&request, error);
             return Some(answer);
         }
-        state.record_request(&request, encoding, || self.core.open.open_slot(&self.route.id, None))
+        state.record_request(&request, encoding, || {
+            let Route { id, location, .. } = &*self.route;
+            self.core.open.open_slot(id, location, None)
+        })
     }
 
     /// Checks the SQL of a message.

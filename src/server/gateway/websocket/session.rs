@@ -11,7 +11,7 @@ use crate::server::gateway::Core;
 use crate::server::gateway::auth::authorize_label;
 use crate::server::gateway::engine_text::mentions_damage;
 use crate::server::gateway::error::GatewayError;
-use crate::server::gateway::limits::Permit;
+use crate::server::gateway::limits::SocketPermit;
 use crate::server::gateway::policy::{BodyEncoding, protobuf};
 use crate::server::gateway::upstream::{connections, no_primary};
 use axum::http::HeaderValue;
@@ -63,7 +63,7 @@ pub struct SocketSession {
     pub clock: SocketClock,
     pub writes: SocketWrites,
     /// What the socket takes of its database's share.
-    _permit: Permit,
+    _permit: SocketPermit,
 }
 
 /// What is done with a client's message.
@@ -84,7 +84,7 @@ impl SocketSession {
         protocol: Option<&HeaderValue>,
     ) -> Result<(Self, WebSocketStream<TcpStream>), GatewayError> {
         let (route, _) = authorize_label(core, label, token)?;
-        let permit = core.shares.socket(&route.id)?;
+        let permit = core.shares.socket(&route.id, &route.location)?;
         core.shares.note_use(&route.id);
         // Only what is shown in a hello message says what it may do.
         let target = core.upstream.reach(&route, Authorization::ReadOnly, false).await?;
