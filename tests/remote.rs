@@ -41,6 +41,7 @@ fn connect(url: &str) -> Box<dyn Session> {
         token: None,
         renewal: None,
         read_only: false,
+        wait_replica: false,
     })
     .unwrap()
 }

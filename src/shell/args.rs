@@ -43,6 +43,8 @@ pub struct Arguments {
     /// Forced to behave as with a person, or without.
     pub interactive: Option<bool>,
     pub read_only: bool,
+    /// A write is answered when a replica has it.
+    pub wait_replica: bool,
     /// The database's path may not lead through symbolic links.
     pub no_links: bool,
     pub nonce: Option<String>,
@@ -157,6 +159,7 @@ pub fn parse(words: &[OsString]) -> Result<Arguments, String> {
             "batch" => arguments.interactive = Some(false),
             "interactive" => arguments.interactive = Some(true),
             "readonly" | "read-only" => arguments.read_only = true,
+            "wait-replica" => arguments.wait_replica = true,
             "nonce" => arguments.nonce = Some(text_value(value()?)),
             "location" => arguments.location = Some(text_value(value()?)),
             "instance" => arguments.instance = Some(text_value(value()?)),

@@ -56,6 +56,8 @@ pub enum Target {
         renewal: Option<Renewal>,
         /// Statements that may write are refused before they are sent.
         read_only: bool,
+        /// A write is answered when a replica has it.
+        wait_replica: bool,
     },
 }
 
@@ -105,11 +107,13 @@ impl Target {
                 token,
                 renewal,
                 read_only,
+                wait_replica,
             } => Self::Remote {
                 url,
                 token,
                 renewal,
                 read_only: read_only || nothing_changed,
+                wait_replica,
             },
         }
     }
@@ -453,9 +457,13 @@ pub fn open(target: &Target) -> crate::error::Result<Box<dyn Session>> {
             token,
             renewal,
             read_only,
+            wait_replica,
         } => {
             let renewal = renewal.clone();
-            let session = hrana::HranaSession::open(url, token.as_ref(), renewal, *read_only)?;
+            let mut session = hrana::HranaSession::open(url, token.as_ref(), renewal, *read_only)?;
+            if *wait_replica {
+                session.wait_for_replicas();
+            }
             Ok(Box::new(session))
         }
     }

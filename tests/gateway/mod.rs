@@ -15,6 +15,7 @@ mod shared_reads;
 mod sockets;
 mod sql;
 mod tokens;
+mod wait_replica;
 
 use crate::support::hrana::field;
 use crate::support::sqld::program;

@@ -343,6 +343,7 @@ impl Journey<'_> {
             token: None,
             renewal: None,
             read_only: false,
+            wait_replica: false,
         })
         .unwrap();
         for question in self.nasty.ask {

@@ -56,17 +56,7 @@ fn dump_that_is_cut_off_exits_7_and_says_so_whichever_command_writes_it() {
              INSERT INTO t SELECT n, hex(zeroblob(400)) FROM c",
         ])
         .unwrap();
-    let world = World::new();
-    let context = [
-        "context",
-        "add",
-        "prod",
-        "--url",
-        server.server().url(),
-        "--token-stdin",
-    ];
-    world.torso_with_input(context, &server.token).success();
-    world.ok(["context", "use", "prod"]);
+    let world = world_of(&server);
     for args in [
         &["db", "dump", "app"][..],
         &["db", "shell", "app", ".dump"],
@@ -120,4 +110,66 @@ fn transaction_that_a_server_ended_is_one_error_in_scripts_and_arguments() {
     );
     assert_eq!(said[0], said[1]);
     assert_eq!(database.value("SELECT count(*) FROM t WHERE a = 1").unwrap(), "0");
+}
+
+/// A world whose context is a server.
+fn world_of(server: &Deployment) -> World {
+    let world = World::new();
+    let context = [
+        "context",
+        "add",
+        "prod",
+        "--url",
+        server.server().url(),
+        "--token-stdin",
+    ];
+    world.torso_with_input(context, &server.token).success();
+    world.ok(["context", "use", "prod"]);
+    world
+}
+
+#[test]
+fn shell_that_waits_for_replicas_writes_what_they_have() {
+    let server = Deployment::new();
+    let world = world_of(&server);
+    world.ok(["db", "create", "app"]);
+    let shell = ["db", "shell", "app", "--wait-replica"];
+    let run = |sql: &[&str]| world.torso([&shell[..], sql].concat());
+    let refused = run(&["CREATE TABLE t(a)"]);
+    assert_eq!(refused.code(), 1, "{}", refused.report());
+    assert!(refused.stderr.contains("no replica"), "{}", refused.report());
+    world.ok(["db", "replicate", "app", "lhr"]);
+    let count = |location: &str| {
+        let at = world.ok(["db", "shell", "app", "--location", location, "SELECT count(*) FROM t"]);
+        at.trim().parse::<u32>().unwrap()
+    };
+    // One by one, many at once, with a result, and in a transaction.
+    for (sql, rows) in [
+        (&["CREATE TABLE t(a)"][..], 0),
+        (&["INSERT INTO t VALUES (1)"], 1),
+        (&["INSERT INTO t VALUES (2)", "INSERT INTO t VALUES (3)"], 3),
+        (&["INSERT INTO t VALUES (4) RETURNING a"], 4),
+        (
+            &["BEGIN; INSERT INTO t VALUES (5); INSERT INTO t VALUES (6); COMMIT;"],
+            6,
+        ),
+        (&["SELECT * FROM t WHERE a < 0", "PRAGMA table_info(t)"], 6),
+    ] {
+        let ran = run(sql);
+        assert_eq!(ran.code(), 0, "{}", ran.report());
+        assert_eq!(count("lhr"), rows, "{sql:?}");
+    }
+    // Elsewhere it is refused, and nothing is written.
+    let own = World::new();
+    own.ok(["db", "create", "app", "--location", "ams"]);
+    for database in ["app", "./file.db", ":memory:"] {
+        let refused = own.torso(["db", "shell", database, "--wait-replica", "CREATE TABLE t(a)"]);
+        assert_eq!(refused.code(), 1, "{}", refused.report());
+        assert!(
+            refused.stderr.contains("--wait-replica is for databases"),
+            "{}",
+            refused.report()
+        );
+    }
+    assert!(!own.work().join("file.db").exists());
 }

@@ -1,5 +1,6 @@
 //! From how the control plane says to reach an instance to what a session connects to.
 
+use crate::context::Context;
 use crate::control::types::Connection;
 use crate::error::{Code, Error, Result};
 use crate::sql::Target;
@@ -28,7 +29,33 @@ pub(crate) fn target(connection: &Connection) -> Result<Target> {
             token: connection.token.clone(),
             renewal: connection.renewal.clone(),
             read_only: connection.read_only,
+            wait_replica: false,
         }),
+    }
+}
+
+/// Has writes to a target be answered when a replica has them. Fails with `unsupported` where nobody can say that: of what is not
+/// in a control plane, of files, and of Turso Cloud.
+pub(super) fn wait_for_replicas(ctx: &Context, target: &mut Target, is_in_plane: bool, name: &str) -> Result<()> {
+    let refused = |message: String, hint: &str| Err(Error::new(Code::Unsupported, message).hint(hint));
+    let server = ctx.settings.server()?;
+    match target {
+        _ if !is_in_plane => refused(
+            format!("--wait-replica is for databases by their names, and {name} is none"),
+            "name a database of a server, as in torso db shell app --wait-replica",
+        ),
+        Target::Remote { .. } if server.is_some_and(|server| server.is_turso_cloud()) => refused(
+            "Turso Cloud does not say which replica has a write".to_owned(),
+            "leave out --wait-replica, or use a server of torso",
+        ),
+        Target::Remote { wait_replica, .. } => {
+            *wait_replica = true;
+            Ok(())
+        }
+        Target::File { .. } | Target::Memory => refused(
+            format!("--wait-replica is for databases of a server, and {name} is on this machine"),
+            "torso refreshes replicas on this machine after each command, and torso db sync does so at once",
+        ),
     }
 }
 

@@ -46,6 +46,7 @@ Options:
                         and -version
   --location CODE       open the replica at this location
   --read-only, -safe    refuse writes; refuse files and programs
+  --wait-replica        end each write when a replica has it too (servers)
 
 Exit codes: 0 or SQLite's own (1 error, 8 read-only), 7 server unreachable
 
@@ -211,7 +212,11 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
         ctx.ui.value(&shell::version())?;
         return Ok(0);
     }
-    let place = place(ctx, &arguments)?;
+    let mut place = place(ctx, &arguments)?;
+    if arguments.wait_replica {
+        super::reach::wait_for_replicas(ctx, &mut place.target, place.connection.is_some(), &place.name)?;
+    }
+    let waits = arguments.wait_replica;
     let own_files = ctx.settings.config_dir().ok().map(|(directory, _)| directory);
     let replica_hint = place.connection.as_ref().and_then(read_only_hint);
     let full_hint = place.connection.as_ref().and_then(super::reach::size_limit_note);
@@ -225,7 +230,7 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
         terminal: terminal_options(ctx, place.connection.as_ref()),
     };
     let databases = || names(ctx);
-    let resolve = |name: &str| resolve(ctx, name);
+    let resolve = |name: &str| resolve(ctx, name, waits);
     let ending = shell::run(
         &options,
         Hooks {
@@ -238,6 +243,7 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
         },
     );
     if ending.wrote
+        && !waits
         && let Some(connection) = place.connection.filter(|connection| connection.role == Role::Primary)
     {
         refresh_replicas(ctx, &connection.database);
@@ -433,6 +439,7 @@ fn outside(word: &OsStr) -> Result<Option<Target>> {
             token: token.map(Secret::new),
             renewal: None,
             read_only: false,
+            wait_replica: false,
         }));
     }
     if text.parse::<DatabaseName>().is_ok() {
@@ -442,7 +449,7 @@ fn outside(word: &OsStr) -> Result<Option<Target>> {
 }
 
 /// A word given to `.open`: a name that is known, or else a path.
-fn resolve(ctx: &Context, word: &str) -> Result<Option<Target>> {
+fn resolve(ctx: &Context, word: &str, waits: bool) -> Result<Option<Target>> {
     if let Some(target) = outside(OsStr::new(word))? {
         return Ok(Some(target));
     }
@@ -451,7 +458,13 @@ fn resolve(ctx: &Context, word: &str) -> Result<Option<Target>> {
     };
     let connection = ctx.control().and_then(|plane| plane.connection(&name, None));
     match connection {
-        Ok(connection) => super::reach::target(&connection).map(Some),
+        Ok(connection) => {
+            let mut target = super::reach::target(&connection)?;
+            if let Target::Remote { wait_replica, .. } = &mut target {
+                *wait_replica = waits;
+            }
+            Ok(Some(target))
+        }
         Err(error) if error.code() == Code::DatabaseNotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -92,6 +92,12 @@ impl Hosted {
         }
     }
 
+    /// The domain that the hosts of all databases are below; none where they are below paths of one host.
+    #[must_use]
+    pub fn domain(&self) -> Option<&str> {
+        self.shared.public.domain.as_deref()
+    }
+
     /// The directory that everything of the server's is below.
     #[must_use]
     pub fn data_dir(&self) -> &Path {

@@ -39,6 +39,7 @@ pub struct Route {
     pub location: LocationCode,
     pub primary_location: LocationCode,
     pub is_primary: bool,
+    pub has_replicas: bool,
     /// Whether the label is that of the database, not of one of its instances.
     pub is_default: bool,
     pub block_reads: bool,
@@ -157,6 +158,13 @@ impl Hostnames {
         }
     }
 
+    /// The routes of a database's replicas.
+    pub fn replicas(&self, id: &DatabaseId) -> Vec<Arc<Route>> {
+        let labels = self.known().by_id.get(id).map(|(_, labels)| labels.clone());
+        let routes = labels.iter().flatten().filter_map(|label| self.route(label));
+        routes.filter(|route| !route.is_primary && !route.is_default).collect()
+    }
+
     /// The label of the database with an id.
     pub fn label_of(&self, id: &str) -> Option<String> {
         let id: DatabaseId = id.parse().ok()?;
@@ -265,6 +273,7 @@ fn routes((organization_id, organization): (&str, &OrganizationSlug), placed: &P
         group: placed.group.clone(),
         group_uuid: placed.group_uuid.clone(),
         is_primary: location == primary_location,
+        has_replicas: placed.sites.len() > 1,
         is_default,
         location: location.clone(),
         primary_location: primary_location.clone(),

@@ -1,9 +1,11 @@
 //! Positions in the logs of databases, as clients carry them from a write to a read at another instance.
 
 use super::{Hosted, Route};
+use crate::control::names::DatabaseId;
 use crate::engine::Frame;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// A position in a database's log: what a client has written, and wants to see at a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +73,12 @@ impl Hosted {
         let primary = engine.frame(&route.primary_site);
         let own = engine.frame(&route.site);
         own.is_some_and(|own| wanted.is_reached(route.site.epoch, own, primary))
+    }
+
+    /// The routes of a database's replicas.
+    #[must_use]
+    pub fn replicas(&self, id: &DatabaseId) -> Vec<Arc<Route>> {
+        self.shared.hostnames.replicas(id)
     }
 
     /// Has the process of a route's replica follow its primary, if it does not yet. Blocks until it has answered.

@@ -212,7 +212,7 @@ pub(super) fn answer_preflight() -> Response<Body> {
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static(
             "authorization, content-type, x-authorization, x-grpc-web, x-user-agent, x-session-token, \
-             x-libsql-client-version, x-namespace-bin, x-request-id, torso-position, *",
+             x-libsql-client-version, x-namespace-bin, x-request-id, torso-position, torso-wait-replica, *",
         ),
     );
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
@@ -226,7 +226,7 @@ pub(super) fn allow_browsers(headers: &mut HeaderMap) {
         .or_insert(HeaderValue::from_static("*"));
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("x-request-id, retry-after, torso-position"),
+        HeaderValue::from_static("x-request-id, retry-after, torso-position, torso-replicated"),
     );
 }
 

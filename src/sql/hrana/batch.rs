@@ -86,6 +86,9 @@ fn send_tracked(
     done: &mut BatchOutcomes,
 ) -> Result<bool> {
     let change = state.begin_change(true);
+    if state.wait_replica && !state.stream.in_transaction() {
+        state.stream.wait_for_replica();
+    }
     let sent = send(state, cancel, statements, done);
     state.end_change(change, matches!(sent, Ok(true)));
     sent

@@ -56,7 +56,7 @@ impl KeepAlive {
             requests: &[],
         });
         // The next statement runs into the same problem and reports it.
-        let Ok(mut reply) = http.send(call, &stream.url, Some(("application/json", body.into()))) else {
+        let Ok(mut reply) = http.send(call, &stream.url, Some(("application/json", body.into())), false) else {
             return;
         };
         let Ok(text) = http.whole(call, &mut reply) else { return };

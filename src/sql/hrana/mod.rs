@@ -81,6 +81,8 @@ struct State {
     keeping_alive: bool,
     /// Statements that may write are refused.
     read_only: bool,
+    /// A write is answered when a replica has it.
+    wait_replica: bool,
     /// The caller wants costs, which servers do not report with a cursor.
     tell_costs: bool,
     /// The next statement is the only one.
@@ -98,6 +100,11 @@ impl HranaSession {
         Ok(session)
     }
 
+    /// Has writes be answered when a replica has them.
+    pub(super) fn wait_for_replicas(&mut self) {
+        self.state().wait_replica = true;
+    }
+
     fn new(address: Address, patience: Duration) -> Self {
         let state = State {
             stream: HranaStream::new(address, patience),
@@ -110,6 +117,7 @@ impl HranaSession {
             is_pending: false,
             keeping_alive: false,
             read_only: false,
+            wait_replica: false,
             tell_costs: false,
             ends_with_next: false,
             tracer: None,

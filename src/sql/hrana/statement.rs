@@ -60,7 +60,9 @@ impl Run<'_> {
         if std::mem::take(&mut self.state.ends_with_next) && !self.state.stream.in_transaction() {
             return self.by_only_request(&args);
         }
-        if !self.summary.may_return_rows() || self.state.stream.api() == Api::V2 {
+        // The answer of a cursor begins before its statement has run, so it can wait for nothing.
+        let waits = self.state.wait_replica && !self.summary.is_read_only();
+        if waits || !self.summary.may_return_rows() || self.state.stream.api() == Api::V2 {
             return self.by_pipeline(&args);
         }
         if self.state.tell_costs {
@@ -122,8 +124,22 @@ impl Run<'_> {
         self.sink.prepared(&prepared).map_err(Failure::Sink)
     }
 
+    /// Has the next request wait for a replica, if the statement may commit something and that is wanted.
+    fn wait_for_replica(&mut self) {
+        use StatementKind::{Begin, Commit, Release, Rollback, RollbackTo, Savepoint};
+        let commits = match self.summary.kind {
+            Begin | Savepoint | Rollback | RollbackTo => false,
+            Commit | Release => true,
+            _ => !self.summary.is_read_only() && !self.state.stream.in_transaction(),
+        };
+        if self.state.wait_replica && commits {
+            self.state.stream.wait_for_replica();
+        }
+    }
+
     /// Runs the statement with a pipeline, whose answer comes as a whole, and asks for the state of the transaction.
     fn by_pipeline(&mut self, args: &Bound<'_>) -> Result<Done, Failure> {
+        self.wait_for_replica();
         let mut requests = vec![single(&self.sql, args, self.state.stream.condition())];
         if self.state.stream.api() == Api::V3 {
             requests.push(Request::GetAutocommit);
@@ -174,6 +190,7 @@ impl Run<'_> {
 
     /// Runs the statement and ends the stream, in one request.
     fn by_only_request(&mut self, args: &Bound<'_>) -> Result<Done, Failure> {
+        self.wait_for_replica();
         let stmt = Stmt {
             sql: &self.sql,
             args: &args.args,

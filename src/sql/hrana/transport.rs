@@ -10,7 +10,7 @@ use crate::hrana::protobuf::cursor::CONTENT_TYPE as PROTOBUF;
 use crate::net::{connect_hint, innermost};
 use crate::secret::Secret;
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::pin;
@@ -24,6 +24,8 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 const CONNECT: Duration = Duration::from_secs(10);
+/// The header that asks a server of torso to answer a write when a replica has it.
+const WAIT_REPLICA: HeaderName = HeaderName::from_static("torso-wait-replica");
 /// Tries of a request whose connection could not be made. Nothing was sent, so nothing can happen twice.
 const TRIES: u32 = 3;
 /// Bytes of the longest answer that is read into memory.
@@ -243,12 +245,14 @@ impl HttpClient {
         done
     }
 
-    /// Sends a request and waits for the head of its answer: a POST with a body, else a GET.
+    /// Sends a request and waits for the head of its answer: a POST with a body, else a GET. With `waits_for_replica`, the server
+    /// answers when a replica has what the request writes.
     pub(super) fn send(
         &self,
         call: HttpCall<'_>,
         url: &Url,
         body: Option<(&'static str, Bytes)>,
+        waits_for_replica: bool,
     ) -> std::result::Result<HttpReply, RequestFailure> {
         let mut tried = 0;
         loop {
@@ -268,6 +272,9 @@ impl HttpClient {
             }
             if let Some(authorization) = &self.authorization {
                 request = request.header(AUTHORIZATION, authorization.clone());
+            }
+            if waits_for_replica {
+                request = request.header(WAIT_REPLICA, HeaderValue::from_static("true"));
             }
             match self.wait(call, request.send()) {
                 Ok(Ok(response)) => {

@@ -54,6 +54,9 @@ pub async fn forward(core: &Arc<Core>, inspected: InspectedParts) -> Result<Resp
         ProcessAnswer::Read(response) => return Ok(response),
     };
     drop(memory);
+    if write.is_some() && !route.is_primary {
+        stream.note_written(core, &route);
+    }
     if response.status() == StatusCode::FORBIDDEN
         && request.authorization == Authorization::ReadOnly
         && endpoint.error_encoding() == ErrorEncoding::Json

@@ -65,6 +65,15 @@ pub struct StreamUse {
     pub read: Option<(StreamRead, ReadPlace)>,
 }
 
+impl StreamUse {
+    /// Notes that the stream has written at a replica: what it reads there next has to be there.
+    pub fn note_written(&mut self, core: &Core, route: &Route) {
+        if let Some(slot) = &mut self.slot {
+            slot.note_written(core.hosted.written_position(route));
+        }
+    }
+}
+
 /// In which stream a read runs that could have one of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadPlace {
@@ -165,7 +174,13 @@ impl Inspected {
                 && !body.is_read_in_kept_stream()
                 && !(endpoint.kind == EndpointKind::Call && ends_stream(*encoding, &body.bytes))
         });
-        let position = PositionUse::new(&route, &head.headers, endpoint.kind, body.write != WriteUse::ReadsOnly)?;
+        let position = PositionUse::new(
+            &route,
+            &head.headers,
+            endpoint.kind,
+            body.write != WriteUse::ReadsOnly,
+            body.slot.as_ref().and_then(StreamSlot::written),
+        )?;
         let parts = InspectedParts {
             request: UpstreamRequest {
                 method: endpoint.method.clone(),

@@ -35,8 +35,10 @@ pub(super) async fn answer(
 ) -> Result<Response<Body>, GatewayError> {
     let routed = Routed::new(label, endpoint, request)?;
     if endpoint.kind == EndpointKind::Socket {
+        let request = routed.into_parts().request;
+        position::check_socket(request.headers())?;
         // Its messages are authorized and inspected one by one.
-        return websocket::open(core, label, routed.into_parts().request).await;
+        return websocket::open(core, label, request).await;
     }
     let authorized = match Authorized::authorize(core, routed) {
         Err(_) if endpoint.kind == EndpointKind::Probe => return Ok(probe_answer(endpoint)),
@@ -46,7 +48,6 @@ pub(super) async fn answer(
     let inspected = Inspected::inspect(core, admitted).await?;
     let (inspected, position) = inspected.into_parts();
     position.wait(core).await?;
-    let mut response = forward::forward(core, inspected).await?;
-    position.note(core, &mut response);
-    Ok(response)
+    let response = forward::forward(core, inspected).await?;
+    position.finish(core, response).await
 }

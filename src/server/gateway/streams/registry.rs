@@ -2,6 +2,7 @@
 //! between requests as well: a stream over HTTP until it is closed or nobody has used it for a while, a stream of a socket
 //! until it is closed or the socket ends, the connection of a replica outside likewise.
 
+use crate::control::hosted::LogPosition;
 use crate::control::names::{DatabaseId, LocationCode};
 use crate::server::gateway::error::GatewayError;
 use crate::sync::lock;
@@ -50,6 +51,8 @@ struct DatabaseStreams {
 struct NamedStream {
     location: LocationCode,
     state: SlotState,
+    /// How far the log was when the stream has last written.
+    written: Option<LogPosition>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +69,7 @@ pub struct StreamSlot {
     id: DatabaseId,
     location: LocationCode,
     name: Option<(StreamName, StreamKind)>,
+    written: Option<LogPosition>,
 }
 
 impl DatabaseStreams {
@@ -122,8 +126,8 @@ impl StreamRegistry {
     ) -> Result<StreamSlot, GatewayError> {
         let mut databases = self.databases();
         let database = databases.entry(id.clone()).or_default();
-        let known = name.and_then(|name| database.named.remove(name)).is_some();
-        if !known && database.count() >= self.limit {
+        let known = name.and_then(|name| database.named.remove(name));
+        if known.is_none() && database.count() >= self.limit {
             database.forget_ended(now);
             if database.count() >= self.limit {
                 return Err(too_many(self.limit));
@@ -135,6 +139,7 @@ impl StreamRegistry {
             id: id.clone(),
             location: location.clone(),
             name: None,
+            written: known.and_then(|stream| stream.written),
         })
     }
 
@@ -191,6 +196,16 @@ impl StreamRegistry {
 }
 
 impl StreamSlot {
+    /// How far the log was when the stream has last written, as far as that was noted.
+    pub fn written(&self) -> Option<LogPosition> {
+        self.written
+    }
+
+    /// Notes how far the log was after a write of the stream.
+    pub fn note_written(&mut self, position: Option<LogPosition>) {
+        self.written = position.or(self.written);
+    }
+
     /// Has the stream stay open after the request, under a name that the client is told now.
     pub fn keep_open(&mut self, name: StreamName, kind: StreamKind) {
         let mut databases = self.registry.databases();
@@ -198,6 +213,7 @@ impl StreamSlot {
             let stream = NamedStream {
                 location: self.location.clone(),
                 state: SlotState::Held,
+                written: self.written,
             };
             database.named.insert(name.clone(), stream);
         }

@@ -57,6 +57,8 @@ pub(super) struct HranaStream {
     pragmas: Vec<(String, String)>,
     /// The pragmas are being set on a new stream.
     replaying: bool,
+    /// The next request is answered when a replica has what it writes.
+    waits_for_replica: bool,
     /// When the server last received something on the stream.
     last_sent: Instant,
     /// Keeps the stream alive while rows are read in a transaction.
@@ -91,6 +93,7 @@ impl HranaStream {
             lost: None,
             pragmas: Vec::new(),
             replaying: false,
+            waits_for_replica: false,
             last_sent: Instant::now(),
             keep_alive: Arc::default(),
         }
@@ -114,6 +117,11 @@ impl HranaStream {
         });
         self.token_since = Instant::now();
         Some(next)
+    }
+
+    /// Has the next request be answered when a replica has what it writes.
+    pub(super) fn wait_for_replica(&mut self) {
+        self.waits_for_replica = true;
     }
 
     pub(super) fn keep_alive(&self) -> Arc<KeepAlive> {
@@ -358,7 +366,7 @@ impl HranaStream {
             cancel,
             patience: self.patience,
         };
-        let sent = self.http()?.send(call, &url, None);
+        let sent = self.http()?.send(call, &url, None, false);
         let text = sent.and_then(|mut reply| match self.http.as_ref() {
             Some(http) if reply.status == 200 => http.whole(call, &mut reply),
             _ => Ok(Vec::new()),

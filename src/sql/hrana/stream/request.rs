@@ -54,6 +54,7 @@ impl HranaStream {
         body: &dyn Fn(Option<&str>, bool) -> Vec<u8>,
     ) -> Result<HttpReply, Denied> {
         let call = HttpCall { cancel, patience };
+        let waits_for_replica = std::mem::take(&mut self.waits_for_replica);
         let mut recovered = Recovered {
             renewed: self.renew_if_due(),
             reopened: false,
@@ -77,7 +78,7 @@ impl HranaStream {
             let sent = self
                 .http()
                 .map_err(Denied::Failed)?
-                .send(call, &url, Some((kind, content)));
+                .send(call, &url, Some((kind, content)), waits_for_replica);
             let mut reply = match sent {
                 Ok(reply) => reply,
                 Err(failure) => return Err(Denied::Failed(self.convert_failure(failure))),
@@ -160,7 +161,7 @@ impl HranaStream {
             let url = base.join(path).map_err(|error| {
                 Failure::Connection(Error::new(Code::Internal, "cannot make a URL").caused_by(error))
             })?;
-            match self.http()?.send(call, &url, None) {
+            match self.http()?.send(call, &url, None, false) {
                 Ok(reply) if reply.status == 200 => return Ok(api),
                 Ok(_) => {}
                 Err(failure) => return Err(self.convert_failure(failure)),
@@ -181,6 +182,8 @@ impl HranaStream {
             Error::new(code, message)
         };
         let error = match status {
+            // Nothing was run.
+            400 if refused.code.as_deref() == Some("NO_REPLICA") => Error::new(Code::Unsupported, refused.message),
             400 if refused.code.is_some() => {
                 return Denied::Failed(ServerError::new(&refused.into_wire(), "").failure(Phase::Step, 0));
             }
@@ -190,6 +193,12 @@ impl HranaStream {
             403 if refused.code.as_deref() == Some("BLOCKED") => Error::new(Code::Blocked, refused.message),
             403 => with(Code::Forbidden, "does not allow that"),
             404 => with(Code::DatabaseNotFound, "has no such database"),
+            504 if refused.code.as_deref() == Some("NOT_REPLICATED") => {
+                // What was sent is done, and its stream is not known any more.
+                self.baton = None;
+                self.set_transaction(false);
+                Error::new(Code::Timeout, refused.message)
+            }
             408 | 504 => with(Code::Timeout, "took too long"),
             413 => with(Code::TooLarge, "takes no request of this size")
                 .hint("a proxy before the server may take less than it: nginx needs client_max_body_size 32m"),
