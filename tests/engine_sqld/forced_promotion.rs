@@ -216,6 +216,38 @@ fn forced_promotion_takes_in_files_that_come_back_later() {
 }
 
 #[test]
+fn forced_promotion_takes_in_a_whole_location_that_comes_back() {
+    let machine = Machine::new();
+    machine.world();
+    let (location, away) = (machine.data().join("locations/ams"), machine.dir.path().join("away"));
+    let process = super::pid(&machine.only_process("ams"));
+    std::fs::rename(&location, &away).unwrap();
+    super::kill(process);
+    let plane = machine.plane();
+    for name in ["app", "other"] {
+        until("the loss is seen", || {
+            plane.force_promotion(&db(name), &ForcedPromotion::default()).is_ok()
+        });
+        machine.write(name, "insert into t values (3)").unwrap();
+    }
+    // A replica was made where the disk is to come back.
+    until("the rest is as wanted", || plane.reconcile_all().unwrap().is_empty());
+    std::fs::rename(&location, machine.dir.path().join("hidden")).unwrap();
+    std::fs::rename(&away, &location).unwrap();
+    until("the former primaries are taken in", || {
+        !plane.take_back_former().unwrap() && plane.reconcile_all().unwrap().is_empty()
+    });
+    for name in ["app", "other"] {
+        machine.write(name, "insert into t values (4)").unwrap();
+        until("every replica is equal", || {
+            plane
+                .verify_database(&db(name), false)
+                .is_ok_and(|verified| verified.instances.len() == 3 && verified.differing().count() == 0)
+        });
+    }
+}
+
+#[test]
 fn forced_promotion_of_a_vanished_file_leaves_its_neighbours() {
     let machine = Machine::new();
     machine.world();

@@ -35,6 +35,10 @@ impl Engine for SqldEngine {
             return Ok(None);
         };
         let Some(role) = role::role_of(&dir)? else {
+            // What a process had begun to write where a disk was away, or has come back. Nothing of a database is in it.
+            if files::namespaces(&role::db_path(&dir))?.is_empty() {
+                return Ok(None);
+            }
             return Err(Error::new(
                 Code::Conflict,
                 format!("{} has no role.json any more", dir.display()),

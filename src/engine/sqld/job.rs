@@ -9,8 +9,8 @@ use super::keys::Access;
 use super::log_keys::KeyFiles;
 use super::namespace_requests::NamespaceRequests;
 use super::quarantine;
-use super::records::{acknowledged, copy_anew, is_acknowledged, record, size_over_quota};
-use super::role::{InstanceConfig, ProcessRole, db_path, free_port, is_free, write_role};
+use super::records::{acknowledged, copy_anew, is_acknowledged, record, records_dir, size_over_quota};
+use super::role::{InstanceConfig, ProcessRole, db_path, free_port, is_free, role_of, write_role};
 use super::{files, host, keys};
 use crate::engine::confine::{self, Bounds};
 use crate::engine::process::{ControlGroups, Job, Launch, Listener};
@@ -132,6 +132,23 @@ impl ProcessJob {
             *lock(&self.pool.log_port) = Some(role.ports.log);
         }
         Ok(role.clone())
+    }
+
+    /// Makes a replica's directory again that went with its disk, where the location is there: all that it had is copied. What a
+    /// primary had is waited for.
+    fn make_directory_again(&self, place: ProcessRole) -> Result<()> {
+        let is_location_there = self.dir.parent().is_some_and(Path::is_dir);
+        if place == ProcessRole::Primary || !is_location_there {
+            return Err(Error::new(
+                Code::Unavailable,
+                format!("the directory {} is missing", self.dir.display()),
+            )
+            .hint("put its disk back"));
+        }
+        for part in [db_path(&self.dir), self.dir.join("tmp"), records_dir(&self.dir)] {
+            disk::private_dir(&part)?;
+        }
+        write_role(&self.dir, &self.role())
     }
 
     /// Moves what would keep the process from starting out of its way. It is kept in `aside`.
@@ -336,6 +353,9 @@ impl Job for Arc<ProcessJob> {
         let held = self.dir.join("lock");
         confine::end_orphan(&held)?;
         let place = self.role().role;
+        if role_of(&self.dir)?.is_none() {
+            self.make_directory_again(place)?;
+        }
         self.clear_the_way(place)?;
         self.was_ready.store(false, Ordering::SeqCst);
         self.health.examine(&self.common, &self.dir, place)?;
