@@ -25,6 +25,10 @@ peers:
 slow:
     cargo nextest run --locked --profile slow
 
+# Faults under load against a model, with a table of figures: `just faults 1000 50 50` kills 1,000 times, moves 50 primaries, loses 50.
+faults KILLS="100" PLANNED="50" FORCED="50":
+    TORSO_KILLS={{KILLS}} TORSO_PLANNED={{PLANNED}} TORSO_FORCED={{FORCED}} TORSO_DAMAGE=12 TORSO_HANGS=8 TORSO_FULL_DISKS=4 cargo test --locked --test integration server_run::faults:: -- --nocapture
+
 # The tests whose names contain a text: `just test dump`.
 test NAME:
     cargo test --locked {{NAME}}

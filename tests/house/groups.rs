@@ -53,7 +53,7 @@ const SLOW: &[&str] = &[
     "parallel::",
     "policy::fuzz::",
     "server_run::calls::",
-    "server_run::kills::",
+    "server_run::faults::",
     "server_run::moves::",
     "shell_differential::",
     "shell_generated::",

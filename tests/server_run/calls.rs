@@ -4,8 +4,7 @@
 //!
 //! `TORSO_CALLS` says how many (30 without it), `TORSO_SEED` where to begin the random numbers.
 
-use super::kills::number;
-use super::{Database, Deployment, signal, until};
+use super::{Database, Deployment, number, signal, until};
 use crate::support::server::Server;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};

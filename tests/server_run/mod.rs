@@ -3,7 +3,7 @@
 mod calls;
 mod clients;
 mod damage;
-mod kills;
+mod faults;
 mod moves;
 mod operate;
 mod processes;
@@ -19,7 +19,7 @@ use nix::sys::signal::Signal;
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a busy machine.
@@ -40,7 +40,11 @@ struct Deployment {
 impl Deployment {
     /// With the locations `ams`, `lhr` and `iad`, and the owner `alice`.
     fn new() -> Self {
-        let world = World::new();
+        Self::of(World::new())
+    }
+
+    /// The same in a world that is there already.
+    fn of(world: World) -> Self {
         let port = free_port();
         let listen = format!("127.0.0.1:{port}");
         let args = ["--listen", &listen, "--locations", "ams,lhr,iad", "--owner", "alice"].map(str::to_owned);
@@ -140,18 +144,38 @@ impl Deployment {
         }
     }
 
-    /// The libSQL server process of a location, where it has one now.
-    fn process_in(&self, location: &str) -> Option<i32> {
+    /// The directories of a location, one for each organization.
+    fn location_dirs(&self, location: &str) -> Vec<PathBuf> {
         let organizations = std::fs::read_dir(self.data().join("organizations")).unwrap();
-        organizations
-            .filter_map(|entry| std::fs::read_dir(entry.unwrap().path().join("locations").join(location)).ok())
-            .flatten()
-            .find_map(|pool| {
-                let text = std::fs::read_to_string(pool.unwrap().path().join("lock")).ok()?;
-                let pid: i32 = text.split_ascii_whitespace().next()?.parse().ok()?;
-                let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-                (pid > 1 && !status.rsplit_once(')')?.1.trim_start().starts_with('Z')).then_some(pid)
-            })
+        let dirs = organizations.map(|entry| entry.unwrap().path().join("locations").join(location));
+        dirs.filter(|dir| dir.is_dir()).collect()
+    }
+
+    /// The directories of a location's processes.
+    fn pools_in(&self, location: &str) -> Vec<PathBuf> {
+        let dirs = self.location_dirs(location).into_iter();
+        let entries = dirs.filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
+        let pools = entries.map(|entry| entry.path());
+        pools.filter(|pool| pool.join("role.json").exists()).collect()
+    }
+
+    /// The libSQL server process over a directory, where there is one now.
+    fn process_over(&self, pool: &Path) -> Option<i32> {
+        let text = std::fs::read_to_string(pool.join("lock")).ok()?;
+        let pid: i32 = text.split_ascii_whitespace().next()?.parse().ok()?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        (pid > 1 && !status.rsplit_once(')')?.1.trim_start().starts_with('Z')).then_some(pid)
+    }
+
+    /// All of them in a location.
+    fn processes_in(&self, location: &str) -> Vec<i32> {
+        let pools = self.pools_in(location);
+        pools.iter().filter_map(|pool| self.process_over(pool)).collect()
+    }
+
+    /// The first of them.
+    fn process_in(&self, location: &str) -> Option<i32> {
+        self.processes_in(location).first().copied()
     }
 }
 
@@ -190,6 +214,11 @@ impl Database {
             other => other.to_string(),
         })
     }
+}
+
+/// The number in an environment variable.
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
 fn signal(pid: i32, signal: Signal) {

@@ -1,8 +1,7 @@
 //! Kills of the server while a group moves to another organization: each database is here or there, whole, and the same call,
 //! made again, moves the others.
 
-use super::kills::number;
-use super::{Database, Deployment, until};
+use super::{Database, Deployment, number, until};
 use crate::support::server::Server;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! What `torso server` says and does about its database processes: those that do not run, those that cannot be confined,
 //! and statements that take too much.
 
-use super::{Deployment, until};
+use super::{Deployment, signal, until};
 use crate::support::server::Server;
 use crate::support::{World, installed, sqld, world::TORSO};
 use nix::sys::signal::Signal;
@@ -203,4 +203,39 @@ fn ticks_in(pid: i32, time: Duration) -> u64 {
     let before = ticks();
     std::thread::sleep(time);
     ticks() - before
+}
+
+#[test]
+fn replica_without_its_primary_reads_and_refuses_writes_in_time() {
+    let server = Deployment::new();
+    let database = server.database("app");
+    database
+        .sql(&["CREATE TABLE t(x)", "INSERT INTO t VALUES (1)"])
+        .unwrap();
+    let replica = database.at("lhr");
+    until(
+        "the replica follows",
+        || replica.value("SELECT count(*) FROM t"),
+        |answer| answer == &Ok("1".to_owned()),
+    );
+    // Stopped, not killed: a killed one is back at once.
+    let primary = server.process_in("ams").unwrap();
+    signal(primary, Signal::SIGSTOP);
+    let asked = Instant::now();
+    let refused = replica.sql(&["INSERT INTO t VALUES (2)"]);
+    let took = asked.elapsed();
+    let read = replica.value("SELECT count(*) FROM t");
+    signal(primary, Signal::SIGCONT);
+    let text = refused.unwrap_err();
+    assert!(took < Duration::from_secs(7), "the refusal took {took:?}: {text}");
+    assert!(
+        text.contains("503") || text.contains("504") || text.contains("UNAVAILABLE"),
+        "{text}"
+    );
+    assert_eq!(read, Ok("1".to_owned()));
+    until(
+        "writes at the replica are taken again",
+        || replica.sql(&["INSERT INTO t VALUES (3)"]),
+        Result::is_ok,
+    );
 }

@@ -9,6 +9,14 @@ pub fn execute<S: AsRef<str>>(
     request: RequestBuilder,
     statements: impl IntoIterator<Item = S>,
 ) -> Result<Vec<Value>, String> {
+    execute_to_position(request, statements).map(|(rows, _)| rows)
+}
+
+/// The same, and the position in the database's log that the answer has, if it has one.
+pub fn execute_to_position<S: AsRef<str>>(
+    request: RequestBuilder,
+    statements: impl IntoIterator<Item = S>,
+) -> Result<(Vec<Value>, Option<String>), String> {
     let mut requests: Vec<_> = statements
         .into_iter()
         .map(|sql| json!({ "type": "execute", "stmt": { "sql": sql.as_ref() } }))
@@ -19,7 +27,9 @@ pub fn execute<S: AsRef<str>>(
         .send()
         .map_err(|error| format!("{error:?}"))?;
     let status = answer.status();
-    let text = answer.text().map_err(|error| error.to_string())?;
+    let position = answer.headers().get("torso-position");
+    let position = position.and_then(|value| Some(value.to_str().ok()?.to_owned()));
+    let text = answer.text().map_err(|error| format!("{error:?}"))?;
     let body: Value = serde_json::from_str(&text).map_err(|_| format!("{status}: {text}"))?;
     let results = body["results"].as_array().ok_or_else(|| format!("{status}: {text}"))?;
     let mut rows = Vec::new();
@@ -31,7 +41,7 @@ pub fn execute<S: AsRef<str>>(
             rows.clone_from(found);
         }
     }
-    Ok(rows)
+    Ok((rows, position))
 }
 
 /// A field of a message of Protocol Buffers.
