@@ -160,8 +160,10 @@ fn hold(harm: Harm, moment: Moment, rows: u32) -> bool {
     let place = home(&fleet, &ams);
     match moment {
         Moment::Running => {
-            // What is noticed is a change: the files have to be seen once before, which happens every two seconds.
-            std::thread::sleep(Duration::from_secs(5));
+            if harm == Harm::OtherDatabase {
+                // It is the same file, so it is noticed by its size, which has to be seen once: that happens every two seconds.
+                std::thread::sleep(Duration::from_secs(5));
+            }
             harm.apply(&place);
             if harm.is_harmless(rows) {
                 std::thread::sleep(Duration::from_secs(5));
@@ -488,4 +490,73 @@ fn virtual_table_whose_index_is_inconsistent_is_no_damage_of_its_database() {
     std::thread::sleep(Duration::from_secs(6));
     assert!(!is_refused(&fleet, &ams));
     assert_eq!(fleet.number(&ams, COUNT), 12);
+}
+
+/// What a file was like is known before its database is acknowledged, so nothing that is lost later goes unnoticed.
+#[test]
+fn primary_whose_file_is_lost_right_after_its_creation_is_not_served() {
+    for (is_removed, is_used) in [(false, false), (false, true), (true, false), (true, true)] {
+        let what = format!("removed: {is_removed}, used: {is_used}");
+        let fleet = Fleet::new();
+        let ams = fleet.site("ams", "app");
+        fleet.engine.create(&ams).unwrap();
+        let endpoint = fleet.engine.endpoint(&ams).unwrap();
+        let token = fleet
+            .engine
+            .token("app", torso::engine::sqld::Access::ReadWrite, Duration::from_secs(60))
+            .unwrap();
+        query(&endpoint, token.expose(), "create table t (x)").unwrap();
+        let data = home(&fleet, &ams).join("data");
+        if is_removed {
+            // A new file may have the number of a removed one.
+            fs::remove_file(&data).unwrap();
+        } else {
+            fs::rename(&data, data.with_file_name("data-away")).unwrap();
+        }
+        // Whoever has an address already reaches the process, which makes another file.
+        let _ = query(&endpoint, token.expose(), "create table other (x)");
+        if is_used {
+            assert!(is_refused(&fleet, &ams), "{what}");
+        }
+        until(&format!("it is noticed: {what}"), || {
+            let running = fleet.engine.running(&ams).unwrap().unwrap();
+            running.damage.is_some()
+        });
+    }
+}
+
+/// The process that is asked answers from whatever is in the place of a lost file, until somebody looks.
+#[test]
+fn primary_whose_file_is_lost_is_noticed_when_a_statement_lacks_a_table() {
+    let fleet = Fleet::new();
+    let (ams, _) = database(&fleet, "app", 3);
+    fleet.engine.check_file(&ams).unwrap();
+    fs::remove_file(home(&fleet, &ams).join("data")).unwrap();
+    let lost = fleet.engine.check_file(&ams).unwrap_err();
+    assert_eq!(lost.code(), Code::DatabaseDamaged);
+    assert!(is_refused(&fleet, &ams));
+    // An export says the same, and is not made of what is there.
+    let exported = fleet.engine.export(&ams, &fleet.dir.path().join("export.db"));
+    assert!(exported.is_err());
+}
+
+#[test]
+fn primary_that_is_removed_is_not_taken_for_a_lost_one() {
+    let fleet = Fleet::new();
+    let (neighbour, _) = database(&fleet, "neighbour", 3);
+    let pid = fleet.pid(&neighbour);
+    for round in 0..30 {
+        let ams = fleet.site("ams", &format!("app{round}"));
+        fleet.engine.create(&ams).unwrap();
+        std::thread::scope(|scope| {
+            let looking = scope.spawn(|| {
+                while fleet.engine.running(&ams).is_ok_and(|running| running.is_some()) {
+                    let _ = fleet.engine.check_file(&ams);
+                }
+            });
+            fleet.engine.remove(&ams).unwrap();
+            looking.join().unwrap();
+        });
+    }
+    assert_eq!(fleet.pid(&neighbour), pid, "its process was started again");
 }

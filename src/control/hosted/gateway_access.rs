@@ -98,6 +98,14 @@ impl Hosted {
         self.shared.public.domain.as_deref()
     }
 
+    /// Looks at the file of the route's primary, because a statement has failed as on one that was lost. What is found is done
+    /// something about, and told by the next answer.
+    pub fn check_file(&self, route: &Route) {
+        if let Engines::Sqld(engine) = &self.shared.engine {
+            let _ = engine.check_file(&route.primary_site);
+        }
+    }
+
     /// The directory that everything of the server's is below.
     #[must_use]
     pub fn data_dir(&self) -> &Path {

@@ -158,6 +158,7 @@ impl Engine for SqldEngine {
 
     fn snapshot(&self, from: &Site, to: &Path) -> Result<()> {
         let node = self.serving(from)?;
+        self.check_file(from)?;
         if node.place == ProcessRole::Replica && !self.path(from).exists() {
             self.open_replica(&node, from)?;
         }
@@ -165,6 +166,7 @@ impl Engine for SqldEngine {
     }
 
     fn export(&self, from: &Site, to: &Path) -> Result<()> {
+        self.check_file(from)?;
         child::export(&self.shared.common.sandbox, &self.path(from), to)
     }
 
@@ -175,7 +177,7 @@ impl Engine for SqldEngine {
         if records::record(replica.dir(), &to.instance())?.is_none() {
             records::acknowledge(replica.dir(), &to.instance(), &DatabaseLimits::default())?;
         }
-        watch::check_unopened(&primary, &to.instance())?;
+        watch::check_file(&primary, &to.instance())?;
         replica.follow(&to.instance(), &primary)?;
         self.end_copy(to)
     }
@@ -230,7 +232,7 @@ impl Engine for SqldEngine {
         let node = self.serving(at)?;
         self.expect(&node, ProcessRole::Primary)?;
         let instance = at.instance();
-        watch::check_unopened(&node, &instance)?;
+        watch::check_file(&node, &instance)?;
         let limits = DatabaseLimits {
             block_writes: true,
             ..records::record(node.dir(), &instance)?.unwrap_or_default()
@@ -318,7 +320,7 @@ impl SqldEngine {
         let Some(primary) = self.primary_of(replica) else {
             return replica.ask(&at.instance());
         };
-        watch::check_unopened(&primary, &at.instance())?;
+        watch::check_file(&primary, &at.instance())?;
         replica.follow(&at.instance(), &primary)
     }
 }

@@ -1,5 +1,5 @@
-//! The first use of an instance since its process was started: its files are looked at before the process opens them. What is
-//! looked at later is `watch`'s.
+//! What is looked at before an instance is used: a primary's file, which its process would make anew if it were missing. `watch`
+//! looks at the files that are open meanwhile.
 
 use super::node::Node;
 use super::role::ProcessRole;
@@ -10,19 +10,17 @@ use crate::sync::lock;
 use std::sync::Arc;
 
 impl SqldEngine {
-    /// Notes that somebody uses an instance. Before the first use the file that its process will open is looked at, as those that
-    /// are open are all the time (see `watch`). A replica has its primary open the database, too.
+    /// Notes that somebody uses an instance. Before that its primary's file is looked at. A replica has its primary open the
+    /// database, too, when it is used first; from then on it answers by itself.
     pub(super) fn prepare_use(&self, node: &Arc<Node>, at: &Site) -> Result<()> {
         let instance = at.instance();
-        if node.has_served(&instance) {
-            return Ok(());
-        }
         let primary = match node.place {
             ProcessRole::Primary => Some(Arc::clone(node)),
+            ProcessRole::Replica if node.has_served(&instance) => None,
             ProcessRole::Replica => self.primary_of(node),
         };
         if let Some(primary) = primary {
-            watch::check_unopened(&primary, &instance)?;
+            watch::check_file(&primary, &instance)?;
         }
         node.note_used(&instance);
         Ok(())
@@ -34,6 +32,16 @@ impl SqldEngine {
         if let Some(node) = node {
             // One that does not answer is asked again by the watchdog.
             let _ = self.prepare_use(&node, at).and_then(|()| node.ask(&at.instance()));
+        }
+    }
+
+    /// Looks at the file of a primary that may be lost: a statement says that it lacks a table, or its content is to be copied. Fails
+    /// with `database_damaged` if it is. What is no primary, or does not run, is not looked at.
+    pub fn check_file(&self, at: &Site) -> Result<()> {
+        let node = self.find(at)?.and_then(|dir| self.node(&dir));
+        match node.filter(|node| node.place == ProcessRole::Primary) {
+            Some(primary) => watch::check_file(&primary, &at.instance()),
+            None => Ok(()),
         }
     }
 

@@ -89,7 +89,7 @@ impl ProcessJob {
         self.importing.fetch_sub(1, Ordering::SeqCst);
         let was_there = made?;
         if !was_there {
-            lock(&self.requested).note(ends, id);
+            lock(&self.requested).note_made(ends, id);
         }
         Ok(())
     }

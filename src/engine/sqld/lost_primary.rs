@@ -74,7 +74,7 @@ impl SqldEngine {
         records::record(node.dir(), &instance).is_ok_and(|record| record.is_some())
             && node.health().damage(&instance).is_none()
             && node.process().is_ready()
-            && watch::check_unopened(&node, &instance).is_ok()
+            && watch::check_file(&node, &instance).is_ok()
             && node
                 .admin()
                 .is_ok_and(|admin| admin.healthy() && admin.usage(&instance).is_ok())

@@ -9,6 +9,8 @@ pub(super) struct NamespaceRequests {
     /// Counts the ends of processes.
     pub ends: u64,
     ids: HashSet<String>,
+    /// Those that are being removed.
+    removing: HashSet<String>,
     /// Those of a replica's processes before, in this run of torso, which the next one is to follow again.
     pub former: HashSet<String>,
 }
@@ -21,9 +23,16 @@ impl NamespaceRequests {
         }
     }
 
+    /// Notes what a process has made: whatever had the name before is gone.
+    pub fn note_made(&mut self, ends: u64, id: &str) {
+        self.removing.remove(id);
+        self.note(ends, id);
+    }
+
     /// Notes that the process has ended.
     pub fn ended(&mut self, role: ProcessRole) {
         self.ends += 1;
+        self.removing.clear();
         let ids = self.ids.drain();
         if role == ProcessRole::Replica {
             self.former.extend(ids);
@@ -43,9 +52,15 @@ impl NamespaceRequests {
         self.ids.contains(id)
     }
 
+    /// Notes that a namespace is being removed.
     pub fn remove(&mut self, id: &str) {
         self.ids.remove(id);
         self.former.remove(id);
+        self.removing.insert(id.to_owned());
+    }
+
+    pub fn is_removing(&self, id: &str) -> bool {
+        self.removing.contains(id)
     }
 }
 
@@ -78,5 +93,14 @@ mod tests {
         requested.note_now("a");
         requested.ended(ProcessRole::Primary);
         assert!(requested.former.is_empty() && !requested.has("a"));
+    }
+
+    #[test]
+    fn namespace_request_that_is_removed_is_so_until_it_is_made_again() {
+        let mut requested = NamespaceRequests::default();
+        requested.remove("a");
+        assert!(requested.is_removing("a"));
+        requested.note_made(requested.ends, "a");
+        assert!(!requested.is_removing("a") && requested.has("a"));
     }
 }

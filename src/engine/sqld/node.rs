@@ -167,6 +167,11 @@ impl Node {
         lock(&self.server.requested).note_now(id);
     }
 
+    /// Whether a namespace is being removed.
+    pub fn is_removing(&self, id: &str) -> bool {
+        lock(&self.server.requested).is_removing(id)
+    }
+
     /// Makes the process create a namespace, empty or from the file in its place, and load it. An existing one stays.
     pub fn make(&self, id: &str) -> Result<()> {
         self.server.make(&self.admin()?, id)?;

@@ -182,7 +182,7 @@ impl ReplicaRepair {
             }
             if !replica.has_served(&id) {
                 // Its primary opens it, too. If that fails, it is asked again at the next look.
-                let _ = watch::check_unopened(primary, &id).and_then(|()| replica.ask(&id));
+                let _ = watch::check_file(primary, &id).and_then(|()| replica.ask(&id));
                 continue;
             }
             let (now, progress) = (Instant::now(), progress(replica, &id));

@@ -20,7 +20,7 @@ impl SqldEngine {
         let instance = primary.instance();
         let node = self.serving(primary)?;
         self.expect(&node, ProcessRole::Primary)?;
-        watch::check_unopened(&node, &instance)?;
+        watch::check_file(&node, &instance)?;
         let mut others = Vec::new();
         for replica in replicas {
             others.push(self.run_replica(replica, &node)?);

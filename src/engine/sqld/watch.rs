@@ -6,35 +6,34 @@
 //! | fact | kept in | compared |
 //! |---|---|---|
 //! | it exists | its record | at each start and here: its file is there, is no other kind of file, and has a database's header |
-//! | which file it is | memory, from before its process could touch it | here: device and inode stay |
+//! | which file it is | memory, from before its process could touch it (`health`) | here: device, inode and birth stay |
 //! | how large it is | memory | here: it does not shrink, unless it vacuums itself |
 //! | its log is the one that its process has open | the system | here, when the log is missing or another one |
 //! | what its files were left like | `left.json` | at each start (`quarantine`) |
 //! | its last transactions | its replication log | at a start over files that are not as they were left, or after a removed log |
 //! | its pages fit together | itself | here, when it was written to and is quiet again; SQLite has the last word |
 //!
-//! A file that is missing or damaged at two looks in a row is withdrawn: its process is started again without it. Where only the
+//! A file that is missing or damaged at two looks in a row, the second right after the first, is withdrawn: its process is
+//! started again without it. Where only the
 //! log was removed, the process is started again, and the replication log tells whether transactions went with it. SQLite
 //! removes the log itself when the last connection is closed, and then no process has it open.
 //!
 //! A look costs two `stat`s a database; one that has changed also has its first bytes read. Databases that their process was not
-//! asked for since its start have no files open: they are looked at now and then, and before they are used first
-//! ([`check_unopened`]).
+//! asked for since its start have no files open: they are looked at now and then. Before a database is used, and where a statement
+//! says that a table is not there, its file is looked at too ([`check_file`]).
 
 use super::Nodes;
-use super::file_state::FileState;
-use super::files::{self, PAGE};
+use super::file_state::{FileState, find_damage};
+use super::files;
 use super::node::Node;
 use super::pages::{Agreement, Pages};
 use super::records;
 use super::role::{self, ProcessRole};
 use crate::engine::{Damage, disk};
 use crate::error::Error;
-use crate::sqlite_header;
 use crate::sync::lock;
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
-use std::io::ErrorKind;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -109,6 +108,12 @@ impl Watch {
         }
         self.processes = processes;
     }
+
+    /// Whether the next look decides about a file that is missing or damaged.
+    pub fn has_faults(&self) -> bool {
+        let mut databases = self.processes.values().flat_map(|process| process.databases.values());
+        databases.any(|database| database.fault.is_some())
+    }
 }
 
 /// Looks at the databases that are `open`, and those in doubt; at all of them with none, and with a process that was not looked at
@@ -134,49 +139,48 @@ fn check_process(
             all
         }
     };
+    let removed = RemovedFiles::of(pid);
     for id in ids {
-        let before = databases.remove(&id).unwrap_or_else(|| Observation {
-            data: node.health().first_file(&id),
-            ..Observation::default()
-        });
-        if damaged.contains_key(&id) {
+        let before = databases.remove(&id).unwrap_or_default();
+        if damaged.contains_key(&id) || node.is_removing(&id) {
             continue;
         }
-        if let Some(now) = check_database(node, pid, &id, before) {
+        if let Some(now) = check_database(node, &removed, &id, before) {
             databases.insert(id, now);
         }
     }
     ProcessObservations { pid, databases }
 }
 
-/// Looks at the file of a primary's database if its process has not opened it yet: it would make a missing one anew, and its replicas
-/// would follow. One that is damaged is withdrawn, and an error. Files of a process that is being started are judged by that.
-pub(super) fn check_unopened(node: &Node, id: &str) -> Result<(), Error> {
-    let is_known = node.has_served(id) || node.health().damage(id).is_some();
+/// Looks at the file of a primary's database before it is used: its process would make a missing one anew, and its replicas would
+/// follow. One that is damaged is withdrawn, and an error. Files of a process that is being started are judged by that.
+pub(super) fn check_file(node: &Node, id: &str) -> Result<(), Error> {
+    let is_known = node.health().damage(id).is_some() || node.is_removing(id);
     if is_known || !node.process().is_ready() || !records::is_acknowledged(node.dir(), id) {
         return Ok(());
     }
     let path = files::database(&role::db_path(node.dir()), id);
     match find_damage(&path, &FileState::read(&path), node.health().first_file(id), false) {
-        None => Ok(()),
-        Some(damage) => {
+        // A process that has ended meanwhile has its files judged before the next start.
+        Some(damage) if node.process().is_ready() => {
             act_on(node, id, &FileFault::Damage(damage.clone()));
             Err(damage.to_error(&path))
         }
+        Some(_) | None => Ok(()),
     }
 }
 
 /// Looks at one database; none when something was done about it.
-fn check_database(node: &Node, pid: Option<u32>, id: &str, before: Observation) -> Option<Observation> {
+fn check_database(node: &Node, removed: &RemovedFiles, id: &str, before: Observation) -> Option<Observation> {
     let path = files::database(&role::db_path(node.dir()), id);
     let wal_path = disk::with_suffix(&path, "-wal");
     let (data, wal) = (FileState::read(&path), FileState::read(&wal_path).ok());
-    let damage = find_damage(&path, &data, before.data, before.fault.is_some());
+    // It may be lost before it is looked at here for the first time.
+    let known = before.data.or_else(|| node.health().first_file(id));
+    let damage = find_damage(&path, &data, known, before.fault.is_some());
     let fault = match damage {
         Some(damage) => Some(FileFault::Damage(damage)),
-        None if before.wal.is_some() && is_other_file(before.wal, wal) && has_removed_file(pid, &wal_path) => {
-            Some(FileFault::LogRemoved)
-        }
+        None if is_other_file(before.wal, wal) && removed.has(&wal_path) => Some(FileFault::LogRemoved),
         None => None,
     };
     if let Some(fault) = fault {
@@ -206,7 +210,7 @@ fn check_database(node: &Node, pid: Option<u32>, id: &str, before: Observation) 
         }
     }
     Some(Observation {
-        data: data.or(before.data),
+        data: data.or(known),
         wal,
         fault: None,
         is_inconsistent,
@@ -229,22 +233,42 @@ fn act_on(node: &Node, id: &str, fault: &FileFault) -> bool {
 }
 
 fn is_other_file(before: Option<FileState>, now: Option<FileState>) -> bool {
-    let identity = |state: Option<FileState>| state.map(|state| state.device_and_inode);
-    identity(before) != identity(now)
+    before.map(|state| state.identity()) != now.map(|state| state.identity())
 }
 
-/// Whether a process has a file open that was removed. False where the system does not tell.
-fn has_removed_file(pid: Option<u32>, path: &Path) -> bool {
-    let (Some(pid), Ok(path)) = (pid, canonical(path)) else {
-        return false;
-    };
-    // The system says so of the name of an open file (`proc_pid_fd(5)`).
-    let removed = disk::with_suffix(&path, " (deleted)");
-    let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
-        return false;
-    };
-    open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
-        .any(|target| target == removed)
+/// The files that a process has open and that were removed, read when they are first asked for.
+struct RemovedFiles {
+    pid: Option<u32>,
+    paths: OnceCell<HashSet<PathBuf>>,
+}
+
+impl RemovedFiles {
+    fn of(pid: Option<u32>) -> Self {
+        Self {
+            pid,
+            paths: OnceCell::new(),
+        }
+    }
+
+    /// Whether a file is one of them. False where the system does not tell.
+    fn has(&self, path: &Path) -> bool {
+        // The system says so of the name of an open file (`proc_pid_fd(5)`).
+        canonical(path).is_ok_and(|path| {
+            let removed = disk::with_suffix(&path, " (deleted)");
+            self.paths.get_or_init(|| read_removed(self.pid)).contains(&removed)
+        })
+    }
+}
+
+fn read_removed(pid: Option<u32>) -> HashSet<PathBuf> {
+    let open = pid.and_then(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).ok());
+    let targets = open
+        .into_iter()
+        .flatten()
+        .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    targets
+        .filter(|target| target.as_os_str().as_encoded_bytes().ends_with(b" (deleted)"))
+        .collect()
 }
 
 /// The path of a file that may be gone, by that of its directory.
@@ -266,89 +290,9 @@ fn read_pages(home: &Path) -> Result<Pages, Damage> {
     }
 }
 
-/// What is wrong with the file of a database, compared with how it was before.
-fn find_damage(
-    path: &Path,
-    data: &std::io::Result<FileState>,
-    before: Option<FileState>,
-    is_doubted: bool,
-) -> Option<Damage> {
-    let data = match data {
-        Ok(data) => data,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Some(Damage::missing("is missing"));
-        }
-        Err(error) if error.kind() == ErrorKind::InvalidInput => return Some(Damage::damaged("is not a file")),
-        // Nothing is known; the process will say what it cannot read.
-        Err(_) => return None,
-    };
-    if data.size == 0 {
-        return Some(Damage::damaged("is empty"));
-    }
-    if before.is_some_and(|before| before.device_and_inode != data.device_and_inode) {
-        return Some(Damage::damaged("was replaced by another file"));
-    }
-    if before == Some(*data) && !is_doubted {
-        return None;
-    }
-    let mut header = [0; 100];
-    let read = std::fs::File::open(path).and_then(|file| file.read_exact_at(&mut header, 0));
-    if read.is_err() || !header.starts_with(sqlite_header::MAGIC) {
-        return Some(Damage::damaged("is not a SQLite database any more"));
-    }
-    if usize::from(u16::from_be_bytes([header[16], header[17]])) != PAGE {
-        return Some(Damage::damaged("is another database: its pages have another size"));
-    }
-    // With automatic vacuum a database becomes smaller when rows are deleted.
-    let shrinks = header[52..56] != [0; 4];
-    if !shrinks && before.is_some_and(|before| data.size < before.size) {
-        return Some(Damage::damaged("was cut short"));
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn write_database(path: &Path, page_size: u16, pages: usize) {
-        let mut bytes = vec![0; usize::from(page_size) * pages];
-        bytes[..16].copy_from_slice(b"SQLite format 3\0");
-        bytes[16..18].copy_from_slice(&page_size.to_be_bytes());
-        std::fs::write(path, bytes).unwrap();
-    }
-
-    #[test]
-    fn watched_file_is_compared_with_its_former_state() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("data");
-        let find = |before: Option<FileState>| {
-            find_damage(&path, &FileState::read(&path), before, false).map(|damage| damage.reason)
-        };
-        let reason = |text: &str| Some(text.to_owned());
-        assert_eq!(find(None), reason("is missing"));
-        write_database(&path, 4096, 4);
-        let before = FileState::read(&path).ok();
-        assert_eq!(find(None), None);
-        assert_eq!(find(before), None);
-        write_database(&path, 4096, 9);
-        assert_eq!(find(before), None);
-        write_database(&path, 4096, 3);
-        assert_eq!(find(before), reason("was cut short"));
-        write_database(&path, 1024, 64);
-        assert_eq!(find(before), reason("is another database: its pages have another size"));
-        std::fs::write(&path, "text".repeat(9000)).unwrap();
-        assert_eq!(find(before), reason("is not a SQLite database any more"));
-        std::fs::write(&path, "").unwrap();
-        assert_eq!(find(before), reason("is empty"));
-        let other = dir.path().join("other");
-        write_database(&other, 4096, 9);
-        std::fs::rename(&other, &path).unwrap();
-        assert_eq!(find(before), reason("was replaced by another file"));
-        std::fs::remove_file(&path).unwrap();
-        std::fs::create_dir(&path).unwrap();
-        assert_eq!(find(before), reason("is not a file"));
-    }
 
     #[cfg(target_os = "linux")]
     #[test]
@@ -357,13 +301,13 @@ mod tests {
         let path = dir.path().join("data-wal");
         let pid = Some(std::process::id());
         let file = std::fs::File::create(&path).unwrap();
-        assert!(!has_removed_file(pid, &path));
+        assert!(!RemovedFiles::of(pid).has(&path));
         std::fs::remove_file(&path).unwrap();
-        assert!(has_removed_file(pid, &path));
+        assert!(RemovedFiles::of(pid).has(&path));
         // Another one in its place changes nothing.
         std::fs::write(&path, "").unwrap();
-        assert!(has_removed_file(pid, &path));
+        assert!(RemovedFiles::of(pid).has(&path));
         drop(file);
-        assert!(!has_removed_file(pid, &path));
+        assert!(!RemovedFiles::of(pid).has(&path));
     }
 }

@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// How often replicas are checked, and silent processes asked again.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// How soon a file that is missing or damaged is looked at again, which decides.
+const SECOND_LOOK: Duration = Duration::from_millis(250);
+
 /// How often the health of every process is checked.
 const ROUND: Duration = Duration::from_secs(4);
 
@@ -44,6 +47,12 @@ impl Watchdog {
                 let mut checked = Instant::now();
                 while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                     watch.check(&nodes);
+                    if watch.has_faults() {
+                        if stopped.recv_timeout(SECOND_LOOK) != Err(RecvTimeoutError::Timeout) {
+                            break;
+                        }
+                        watch.check(&nodes);
+                    }
                     verify(&nodes, &verifying);
                     healer.run(&nodes);
                     redirect(&nodes);

@@ -193,6 +193,12 @@ pub fn mentions_damage(data: &[u8]) -> bool {
     CODES.iter().any(|code| memchr::memmem::find(data, code).is_some())
 }
 
+/// Whether an answer has SQLite's words for a table that is not there: of a file that was lost, none is. They may be in somebody's
+/// rows; then the file is looked at in vain.
+pub fn mentions_missing_table(data: &[u8]) -> bool {
+    memmem::find(data, b"no such table").is_some()
+}
+
 /// Whether a process's own error has SQLite's words for a damaged file.
 fn says_damage(text: &[u8]) -> bool {
     const WORDS: [&[u8]; 2] = [b"database disk image is malformed", b"file is not a database"];

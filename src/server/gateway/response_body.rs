@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::endpoints::EndpointKind;
-use super::engine_text::{ErrorPart, mentions_damage};
+use super::engine_text::{ErrorPart, mentions_damage, mentions_missing_table};
 use super::error::GatewayError;
 use super::limits::Permit;
 use super::policy::BodyEncoding;
@@ -257,8 +257,13 @@ impl HttpBody for ResponseBody {
                     frame = frame.map_data(|data| this.core.paths.hide(data, this.errors));
                 }
                 let has_words = !matches!(this.kind, EndpointKind::Dump | EndpointKind::Sync);
-                if has_words && frame.data_ref().is_some_and(|data| mentions_damage(data)) {
-                    this.core.hosted.suspect(&this.route);
+                if let Some(data) = frame.data_ref().filter(|_| has_words) {
+                    if mentions_damage(data) {
+                        this.core.hosted.suspect(&this.route);
+                    }
+                    if mentions_missing_table(data) {
+                        this.core.hosted.check_file(&this.route);
+                    }
                 }
                 if let Some(restorer) = &mut this.restorer {
                     frame = frame.map_data(|data| restorer.push(data));

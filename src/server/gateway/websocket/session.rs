@@ -9,7 +9,7 @@ use crate::control::hosted::{Listener, Route};
 use crate::control::tokens::Authorization;
 use crate::server::gateway::Core;
 use crate::server::gateway::auth::authorize_label;
-use crate::server::gateway::engine_text::mentions_damage;
+use crate::server::gateway::engine_text::{mentions_damage, mentions_missing_table};
 use crate::server::gateway::error::GatewayError;
 use crate::server::gateway::limits::SocketPermit;
 use crate::server::gateway::policy::{BodyEncoding, protobuf};
@@ -241,8 +241,8 @@ impl SocketSession {
                             return Some(end);
                         }
                         let has_answer = matches!(message, Message::Text(_) | Message::Binary(_));
-                        if has_answer && mentions_damage(&message.clone().into_data()) {
-                            self.core.hosted.suspect(&self.route);
+                        if has_answer {
+                            self.check_answer(&message.clone().into_data());
                         }
                         filter_message(&self.core.paths, !self.route.is_primary, message)
                     }
@@ -258,6 +258,16 @@ impl SocketSession {
                 }
             };
             send(client, message).await?;
+        }
+    }
+
+    /// Does what an answer of the process asks for that speaks of damage.
+    fn check_answer(&self, answer: &[u8]) {
+        if mentions_damage(answer) {
+            self.core.hosted.suspect(&self.route);
+        }
+        if mentions_missing_table(answer) {
+            self.core.hosted.check_file(&self.route);
         }
     }
 
