@@ -13,6 +13,7 @@ mod lifecycle;
 mod plane;
 mod program;
 mod promotion;
+mod vectors;
 mod verification;
 mod vocabulary;
 

@@ -10,6 +10,7 @@ mod processes;
 mod proxies;
 mod shell;
 mod uploads;
+mod vectors;
 
 use crate::support::World;
 use crate::support::hrana;

@@ -4,12 +4,16 @@
 use super::{copy, sqlite};
 use crate::engine::disk;
 use crate::error::{Code, Error, Result};
+use crate::sqltext::policy::{self, VectorIndex};
+use crate::sqltext::quote::{identifier, literal};
 use crate::sqltext::split::complete;
 use crate::sqltext::token::next_significant;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
+use rusqlite::types::Null;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -17,6 +21,9 @@ use std::time::{Duration, Instant};
 
 /// How long a dump may run.
 const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// A table that is there while a vector index is added.
+const PLACE: &str = "torso_vector_index_place";
 
 /// Bytes of the longest statement.
 const LONGEST: usize = 256 << 20;
@@ -48,6 +55,7 @@ fn run(dump: &Path, to: &Path) -> Result<()> {
     let mut reader =
         BufReader::new(File::open(dump).map_err(|error| Error::io(error, format!("cannot read {}", dump.display())))?);
     let mut text = Vec::new();
+    let mut vector_indexes = Vec::new();
     let (mut line, mut begun) = (0_u64, 1_u64);
     loop {
         let read = reader
@@ -63,9 +71,13 @@ fn run(dump: &Path, to: &Path) -> Result<()> {
             if is_end && !complete(&text) && next_significant(&text).is_some() {
                 return Err(refused(begun, "the dump ends within a statement"));
             }
-            connection
-                .execute_batch(sql)
-                .map_err(|error| refused(begun, &words(&error)))?;
+            match policy::parse_vector_index(sql) {
+                // Only libSQL can make one. What it keeps is in the dump, and is judged with the schema.
+                Some(index) => vector_indexes.push((begun, index)),
+                None => connection
+                    .execute_batch(sql)
+                    .map_err(|error| refused(begun, &words(&error)))?,
+            }
             text.clear();
             begun = line + 1;
         }
@@ -81,7 +93,51 @@ fn run(dump: &Path, to: &Path) -> Result<()> {
         .and_then(|()| connection.execute_batch("PRAGMA journal_mode = DELETE"))
         .and_then(|()| write_header(&connection))
         .map_err(|error| sqlite(to, error))?;
+    for (line, index) in &vector_indexes {
+        add_vector_index(&connection, index).map_err(|why| refused(*line, &why))?;
+    }
     connection.close().map_err(|(_, error)| sqlite(to, error))
+}
+
+/// Adds a vector index to the schema, over the content that the dump has of it.
+fn add_vector_index(connection: &Connection, index: &VectorIndex) -> std::result::Result<(), String> {
+    let has_row = |table: &str, condition: &str| {
+        let sql = format!("SELECT count(*) FROM {} WHERE {condition}", identifier(table));
+        let count = connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
+        count.is_ok_and(|count| count > 0)
+    };
+    let is_named = |column: &str, name: &str| format!("lower({column}) = lower({})", literal(name));
+    if !has_row(
+        "sqlite_schema",
+        &format!("type = 'table' AND {}", is_named("name", &index.table)),
+    ) {
+        return Err(format!("no such table: {}", index.table));
+    }
+    let content = format!("{}{}", index.name, policy::VECTOR_SHADOW_SUFFIX);
+    if !has_row("sqlite_schema", &is_named("name", &content))
+        || !has_row(policy::VECTOR_INDEX_TABLE, &is_named("name", &index.name))
+    {
+        return Err(format!(
+            "the dump has no content of the vector index {}; leave the index out, and create it in the database",
+            index.name
+        ));
+    }
+    // Its own tree of pages is empty: it is made for a column of an empty table.
+    let flags = FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    connection
+        .create_scalar_function("libsql_vector_idx", -1, flags, |_| Ok(Null))
+        .and_then(|()| {
+            connection.execute_batch(&format!(
+                "BEGIN; CREATE TABLE {PLACE}(x); CREATE INDEX {} ON {PLACE}(x); PRAGMA writable_schema = on;
+                 UPDATE sqlite_schema SET tbl_name = {}, sql = {} WHERE type = 'index' AND {};
+                 PRAGMA writable_schema = reset; DROP TABLE {PLACE}; COMMIT",
+                identifier(&index.name),
+                literal(&index.table),
+                literal(&index.sql),
+                is_named("name", &index.name)
+            ))
+        })
+        .map_err(|error| words(&error))
 }
 
 /// Writes the first page of a database that has none, because nothing was written: an empty database is a file with a

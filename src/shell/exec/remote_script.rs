@@ -2,10 +2,10 @@
 //!
 //! A server has no `unistr()`, lets nobody write its schema table, counts and analyzes by itself. So a virtual table is
 //! made by the statement that made it once, its content goes into the tables that came with it, `unistr('…')` is worked out
-//! here, and what has no place on a server is told once. Only scripts are read like that: what a person types at the
+//! here, and what has no place on a server is told once. Vector indexes are made by the server itself. Only scripts are read like that: what a person types at the
 //! prompt, and what stands in an argument, goes to the server as it is.
 
-use super::{deferred, run_statement};
+use super::{deferred, run_statement, vector_indexes};
 use crate::shell::state::script::{ScriptTranslation, VirtualTable};
 use crate::shell::state::{Interrupt, Shell, ShellResult};
 use crate::sql::Value;
@@ -32,6 +32,8 @@ enum ScriptStatement<'s> {
         name: String,
         is_virtual: bool,
     },
+    /// Makes an index of this name.
+    Index(String),
     /// Inserts into, or deletes from, a table of this name.
     Change {
         name: String,
@@ -82,15 +84,17 @@ impl<'s> ScriptStatement<'s> {
             () if is(first, "COMMIT") || is(first, "END") => Self::Commit,
             () if is(first, "CREATE") => {
                 let is_virtual = words.next_if(|word| is(word, "VIRTUAL")).is_some();
-                if !words.next().is_some_and(|word| is(word, "TABLE")) {
-                    return Self::Other;
-                }
+                let kind = words.next().unwrap_or_default();
                 if words.next_if(|word| is(word, "IF")).is_some() {
                     words.by_ref().take(2).for_each(drop);
                 }
-                Self::Create {
-                    name: name(&mut words),
-                    is_virtual,
+                match () {
+                    () if is(kind, "TABLE") => Self::Create {
+                        name: name(&mut words),
+                        is_virtual,
+                    },
+                    () if is(kind, "INDEX") => Self::Index(name(&mut words)),
+                    () => Self::Other,
                 }
             }
             () if is(first, "INSERT") || is(first, "REPLACE") || is(first, "DELETE") => {
@@ -156,7 +160,10 @@ pub fn only_writes(translation: &ScriptTranslation, sql: &str) -> bool {
     let untouched = |module: &VirtualTable| {
         !module.filled && module.shadows.iter().any(|shadow| shadow.eq_ignore_ascii_case(&name))
     };
-    !is_system(&name) && !translation.virtual_tables.iter().any(untouched) && !returns(sql)
+    !is_system(&name)
+        && !translation.virtual_tables.iter().any(untouched)
+        && !vector_indexes::is_content(translation, &name)
+        && !returns(sql)
 }
 
 /// Whether it may have a result. Looked at quickly: most statements do not even have the letters.
@@ -235,6 +242,14 @@ pub fn run_translated(shell: &mut Shell<'_>, sql: &str, rest: &str) -> ShellResu
         ScriptStatement::Create { name, .. } | ScriptStatement::Change { name, .. } if is_statistics(&name) => {
             report_left_behind(shell, STATISTICS)
         }
+        ScriptStatement::Change { name, inserts: true }
+        | ScriptStatement::Create { name, .. }
+        | ScriptStatement::Index(name)
+            if vector_indexes::is_content(&shell.slot().translation, &name) =>
+        {
+            vector_indexes::note(&mut shell.slot().translation, &name, sql);
+            Ok(())
+        }
         ScriptStatement::Create { name, is_virtual: true } => {
             run_statement(shell, sql, rest)?;
             note_virtual_table(shell, &name)
@@ -283,9 +298,10 @@ pub fn run_translated(shell: &mut Shell<'_>, sql: &str, rest: &str) -> ShellResu
             run_statement(shell, sql, rest)?;
             reload_virtual_tables(shell)
         }
-        ScriptStatement::Pragma(_) | ScriptStatement::Create { .. } | ScriptStatement::Other => {
-            run_statement(shell, sql, rest)
-        }
+        ScriptStatement::Pragma(_)
+        | ScriptStatement::Create { .. }
+        | ScriptStatement::Index(_)
+        | ScriptStatement::Other => run_statement(shell, sql, rest),
     }
 }
 
@@ -381,7 +397,11 @@ mod tests {
             ("analyze", ScriptStatement::Other),
             ("CREATE TABLE IF NOT EXISTS 'f_data'(id)", create("f_data", false)),
             ("create virtual table \"a\"\"b\" using fts5(x)", create("a\"b", true)),
-            ("CREATE INDEX i ON t(a)", ScriptStatement::Other),
+            (
+                "CREATE INDEX IF NOT EXISTS i ON t(a)",
+                ScriptStatement::Index("i".to_owned()),
+            ),
+            ("CREATE UNIQUE INDEX i ON t(a)", ScriptStatement::Other),
             (
                 "INSERT INTO sqlite_schema(type) VALUES(1)",
                 change("sqlite_schema", true),
@@ -430,6 +450,7 @@ mod tests {
                 shadows: vec!["f_data".to_owned()],
                 filled: false,
             }],
+            vector_indexes: vec!["vi".to_owned()],
         };
         for (sql, waits) in [
             ("INSERT INTO t VALUES(1)", true),
@@ -437,6 +458,8 @@ mod tests {
             ("INSERT INTO t VALUES(1) RETURNING a", false),
             ("INSERT INTO \"F_data\" VALUES(1)", false),
             ("INSERT INTO sqlite_sequence VALUES('a',1)", false),
+            ("INSERT INTO vi_shadow VALUES(1,X'00')", false),
+            ("INSERT INTO libsql_vector_meta_shadow VALUES('vj',X'00')", false),
             ("SELECT 1", false),
             ("WITH a AS (SELECT 1) INSERT INTO t SELECT * FROM a", false),
         ] {

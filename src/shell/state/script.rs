@@ -31,6 +31,8 @@ pub struct ScriptTranslation {
     /// What was reported as left behind.
     pub reported: Vec<&'static str>,
     pub virtual_tables: Vec<VirtualTable>,
+    /// The vector indexes whose content is in the script: the server makes it anew.
+    pub vector_indexes: Vec<String>,
 }
 
 /// A virtual table that the script made.

@@ -27,6 +27,7 @@ mod lists;
 mod names;
 mod pragma;
 mod schema;
+mod shadow;
 mod statement;
 mod vector_index;
 mod violation;
@@ -37,7 +38,8 @@ pub use lists::{
     ENGINE_REFUSES_PRAGMAS, FUNCTIONS, PRAGMAS, Pragma, PragmaValue, REFUSED_FUNCTIONS, REFUSED_MODULES,
     RESERVED_PREFIXES, SYSTEM_TABLES, TABLE_MODULES, VECTOR_INDEX_TABLE, VIRTUAL_TABLE_MODULES,
 };
-pub use schema::{check_schema_object, check_vector_index_name};
+pub use schema::{VectorIndex, check_schema_object, check_vector_index_name, parse_vector_index};
+pub use shadow::{VECTOR_SHADOW_COLUMN, VECTOR_SHADOW_SUFFIX};
 pub use violation::{Violation, ViolationKind};
 
 use crate::panics;

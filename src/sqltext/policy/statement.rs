@@ -3,11 +3,10 @@
 use super::effect::Effect;
 use super::expression::{self, Judged};
 use super::names::{check_qualified, check_table, is_vector_index_table};
-use super::{Violation, ViolationKind, pragma, vector_index, virtual_table};
+use super::{Violation, ViolationKind, pragma, shadow, vector_index, virtual_table};
 use libsql_sqlite3_parser::ast::{
-    AlterTableBody, ColumnConstraint, ColumnDefinition, CreateTableBody, Expr, InsertBody, Literal, Name,
-    NamedTableConstraint, OneSelect, QualifiedName, Set, Stmt, TableConstraint, TransactionType, TriggerCmd, Upsert,
-    UpsertDo,
+    AlterTableBody, ColumnConstraint, ColumnDefinition, CreateTableBody, Expr, InsertBody, Name, NamedTableConstraint,
+    QualifiedName, Set, Stmt, TableConstraint, TransactionType, TriggerCmd, Upsert, UpsertDo,
 };
 
 /// Judges a statement. What libSQL server refuses by its kind, without running it, is let through to be refused there:
@@ -69,11 +68,9 @@ fn insert(statement: &Stmt) -> Judged {
         return Ok(());
     };
     expression::with(with.as_ref())?;
-    check_qualified(tbl_name)?;
     expression::results(returning.as_deref())?;
-    if is_vector_index_table(&tbl_name.name) {
-        return insert_vector_parameters(with.is_none() && returning.is_none() && columns.is_none(), body);
-    }
+    check_written(&tbl_name.name)?;
+    shadow::insert(&tbl_name.name, columns.as_deref(), body)?;
     match body {
         InsertBody::Select(select, upsert) => {
             expression::select(select)?;
@@ -81,29 +78,6 @@ fn insert(statement: &Stmt) -> Judged {
         }
         InsertBody::DefaultValues => Ok(()),
     }
-}
-
-/// The rows that a dump has of the table of vector indexes: literals, for plain names.
-fn insert_vector_parameters(is_bare: bool, body: &InsertBody) -> Judged {
-    let refused = || Err(Violation::new(ViolationKind::Table, super::lists::VECTOR_INDEX_TABLE));
-    let InsertBody::Select(select, None) = body else {
-        return refused();
-    };
-    let OneSelect::Values(rows) = &select.body.select else {
-        return refused();
-    };
-    let is_values = select.with.is_none() && select.body.compounds.is_none() && select.order_by.is_none();
-    let is_row = |row: &Vec<Expr>| {
-        matches!(
-            &row[..],
-            [Expr::Literal(Literal::String(name)), Expr::Literal(Literal::Blob(_))]
-                if super::names::is_plain(&crate::sqltext::quote::unquote(name))
-        )
-    };
-    if is_bare && is_values && select.limit.is_none() && rows.iter().all(is_row) {
-        return Ok(());
-    }
-    refused()
 }
 
 fn update_or_delete(statement: &Stmt) -> Judged {
@@ -122,6 +96,7 @@ fn update_or_delete(statement: &Stmt) -> Judged {
         } => {
             expression::with(with.as_ref())?;
             check_written(&tbl_name.name)?;
+            shadow::update(&tbl_name.name, sets)?;
             set_list(sets)?;
             expression::from(from.as_ref())?;
             expression::optional(where_clause.as_ref())?;
@@ -185,7 +160,7 @@ fn change_schema(statement: &Stmt) -> Judged {
     match statement {
         Stmt::AlterTable(name, change) => {
             check_written(&name.name)?;
-            alter_table(change)
+            alter_table(&name.name, change)
         }
         Stmt::CreateIndex {
             unique,
@@ -218,6 +193,7 @@ fn change_schema(statement: &Stmt) -> Judged {
             commands,
         } => {
             check_written(&tbl_name.name)?;
+            shadow::create_trigger(&tbl_name.name)?;
             expression::optional(when_clause.as_ref())?;
             commands.iter().try_for_each(trigger_command)
         }
@@ -261,7 +237,8 @@ fn change_schema(statement: &Stmt) -> Judged {
     }
 }
 
-fn alter_table(change: &AlterTableBody) -> Judged {
+fn alter_table(table: &Name, change: &AlterTableBody) -> Judged {
+    shadow::alter_table(table, change)?;
     match change {
         AlterTableBody::RenameTo(name) => check_written(name),
         AlterTableBody::AddColumn(definition) | AlterTableBody::AlterColumn { old: _, cd: definition } => {
@@ -276,6 +253,7 @@ fn create_table(name: &QualifiedName, body: &CreateTableBody) -> Judged {
     if is_vector_index_table(&name.name) {
         return vector_index::judge_parameter_table(body);
     }
+    shadow::create_table(&name.name, body)?;
     match body {
         CreateTableBody::ColumnsAndConstraints {
             columns,
@@ -332,6 +310,7 @@ fn trigger_command(command: &TriggerCmd) -> Judged {
             where_clause,
         } => {
             check_written(tbl_name)?;
+            shadow::update(tbl_name, sets)?;
             set_list(sets)?;
             expression::from(from.as_ref())?;
             expression::optional(where_clause.as_ref())
@@ -339,12 +318,13 @@ fn trigger_command(command: &TriggerCmd) -> Judged {
         TriggerCmd::Insert {
             or_conflict: _,
             tbl_name,
-            col_names: _,
+            col_names,
             select,
             upsert,
             returning,
         } => {
             check_written(tbl_name)?;
+            shadow::insert_rows(tbl_name, col_names.as_deref(), upsert.as_ref())?;
             expression::select(select)?;
             self::upsert(upsert.as_ref())?;
             expression::results(returning.as_deref())

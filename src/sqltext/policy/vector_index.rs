@@ -1,6 +1,6 @@
 //! Judges vector indexes. The engine makes tables of its own for an index when CREATE INDEX is prepared, and pastes the
 //! index's name into SQL for that. So all names have to be plain words, and the table that it keeps its parameters in has
-//! nothing in it that is no plain name.
+//! nothing in it that is no plain name. `shadow` judges the tables of the nodes.
 
 use super::expression::{self, Judged};
 use super::names::{fold, is_plain};
@@ -22,6 +22,13 @@ pub(super) fn judge(unique: bool, index: &QualifiedName, table: &Name, columns: 
         }
     }
     Ok(())
+}
+
+/// Whether the columns of an index are those of one of vectors.
+pub(super) fn has_vectors(columns: &[SortedColumn]) -> bool {
+    columns
+        .iter()
+        .any(|column| vector_function_arguments(&column.expr).is_some())
 }
 
 /// The arguments of the function that makes an index one of vectors, if an expression is a call of it.

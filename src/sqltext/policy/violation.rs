@@ -17,6 +17,8 @@ pub enum ViolationKind {
     Pragma,
     /// A vector index, its name, table or arguments.
     VectorIndex,
+    /// What a vector index keeps in a table.
+    VectorShadow,
     /// A statement as such: VACUUM INTO.
     Statement,
     /// Text that two readers could read in two ways.
@@ -111,6 +113,10 @@ impl fmt::Display for Violation {
                 f,
                 "{name}: a vector index, its table and its column must have names of letters, digits and underscores, \
                  and its options must be plain texts"
+            ),
+            ViolationKind::VectorShadow => write!(
+                f,
+                "{name}: only the engine writes what vector indexes keep: the column data of tables whose names end in _shadow"
             ),
             ViolationKind::Statement => write!(f, "{name} cannot be used in a hosted database"),
             ViolationKind::Ambiguous => write!(f, "the statement cannot be read without doubt: {name}"),

@@ -2,6 +2,7 @@
 //! helper may crash, and has no other connection to the files (see rule 3 of the parent module).
 
 mod divergence;
+mod vectors;
 
 pub use divergence::{Divergence, find_divergence};
 
@@ -76,6 +77,7 @@ fn judge_schema(connection: &Connection, seed: &Path) -> Result<()> {
     }
     let has_indexes = connection.table_exists(None, policy::VECTOR_INDEX_TABLE);
     if !has_indexes.map_err(|error| sqlite(seed, error))? {
+        vectors::check(connection, seed)?;
         return reset_schema(connection, seed);
     }
     let names = format!(
@@ -87,6 +89,7 @@ fn judge_schema(connection: &Connection, seed: &Path) -> Result<()> {
             return refuse(policy::VECTOR_INDEX_TABLE, &why);
         }
     }
+    vectors::check(connection, seed)?;
     reset_schema(connection, seed)
 }
 
