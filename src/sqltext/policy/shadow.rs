@@ -6,7 +6,6 @@
 use super::expression::Judged;
 use super::names::fold;
 use super::{Violation, ViolationKind, lists};
-use crate::sqltext::quote::unquote;
 use libsql_sqlite3_parser::ast::{
     AlterTableBody, ColumnConstraint, ColumnDefinition, CreateTableBody, InsertBody, Name, NamedTableConstraint, Set,
     TableConstraint, TableOptions, Upsert, UpsertDo,
@@ -18,9 +17,10 @@ pub const VECTOR_SHADOW_SUFFIX: &str = "_shadow";
 /// The column of the nodes.
 pub const VECTOR_SHADOW_COLUMN: &str = "data";
 
-/// Whether a table may hold the content of a vector index.
-pub(super) fn is_shadow(table: &Name) -> bool {
-    fold(&table.0).ends_with(VECTOR_SHADOW_SUFFIX)
+/// Whether a table may hold the content of a vector index. That of the parameters is out of reach altogether.
+fn is_shadow(table: &Name) -> bool {
+    let name = fold(&table.0);
+    name.ends_with(VECTOR_SHADOW_SUFFIX) && *name != *lists::VECTOR_INDEX_TABLE
 }
 
 fn refused(table: &Name) -> Judged {
@@ -122,14 +122,7 @@ pub(super) fn is_index_content(table: &Name, body: &CreateTableBody) -> bool {
             TableConstraint::PrimaryKey { .. } | TableConstraint::Unique { .. }
         )
     };
-    is_shadow(table)
-        && !is_parameter_table(table)
-        && columns.iter().all(is_known)
-        && constraints.iter().flatten().all(is_key)
-}
-
-fn is_parameter_table(table: &Name) -> bool {
-    unquote(&table.0).eq_ignore_ascii_case(lists::VECTOR_INDEX_TABLE)
+    is_shadow(table) && columns.iter().all(is_known) && constraints.iter().flatten().all(is_key)
 }
 
 #[cfg(test)]
