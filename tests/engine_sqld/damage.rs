@@ -560,3 +560,34 @@ fn primary_that_is_removed_is_not_taken_for_a_lost_one() {
     }
     assert_eq!(fleet.pid(&neighbour), pid, "its process was started again");
 }
+
+/// A file that goes just before its process ends, however that ends: the next one must not take it for what was left.
+#[test]
+fn primary_whose_file_goes_before_its_process_ends_is_not_served_after_that() {
+    for (files, is_killed) in [
+        ("data data-wal", true),
+        ("data", true),
+        ("data-wal", true),
+        ("data data-wal", false),
+        ("data", false),
+    ] {
+        let what = format!("{files}, killed: {is_killed}");
+        let mut fleet = Fleet::new();
+        let (ams, lhr) = database(&fleet, "app", 40);
+        let (place, pid) = (home(&fleet, &ams), fleet.pid(&ams));
+        for name in files.split(' ') {
+            fs::rename(place.join(name), place.join(format!("{name}-away"))).unwrap();
+        }
+        if is_killed {
+            super::kill(pid);
+            until(&format!("another process runs: {what}"), || {
+                ![0, pid].contains(&fleet.pid(&ams))
+            });
+        } else {
+            fleet.restart();
+            let _ = fleet.engine.start(&ams);
+        }
+        until(&format!("it is not served: {what}"), || is_refused(&fleet, &ams));
+        assert_eq!(rows_in_files(&home(&fleet, &lhr)), 42, "{what}");
+    }
+}

@@ -18,6 +18,15 @@ fn make(server: &Deployment, name: &str) -> Database {
     database
 }
 
+fn log_in(server: &Deployment) {
+    server.world.write("token", &server.token);
+    let url = server.server().url().to_owned();
+    server
+        .world
+        .ok(["context", "add", "there", "--url", &url, "--token-file", "token"]);
+    server.world.ok(["context", "use", "there"]);
+}
+
 #[test]
 fn vector_index_in_a_dump_is_whole_where_it_is_loaded() {
     let server = Deployment::new();
@@ -65,6 +74,25 @@ fn vector_index_in_a_dump_is_whole_where_it_is_loaded() {
             assert_eq!(checked.trim(), "ok", "{name}");
         }
     }
+}
+
+#[test]
+fn vector_index_is_whole_after_a_restore_in_place() {
+    let server = Deployment::new();
+    let database = make(&server, "app");
+    let expected = database.value(NEAREST).unwrap();
+    log_in(&server);
+    let backup = server
+        .world
+        .ok(["db", "backup", "app", "--to", "bk", "--output", "json"]);
+    let backup: Value = serde_json::from_str(&backup).unwrap();
+    let id = backup["id"].as_str().unwrap();
+    database.sql(&["DELETE FROM v WHERE id = 2"]).unwrap();
+    assert_ne!(database.value(NEAREST), Ok(expected.clone()));
+    server
+        .world
+        .ok(["db", "restore", "app", "--from", id, "--in", "bk", "--yes"]);
+    assert_eq!(database.value(NEAREST), Ok(expected));
 }
 
 #[test]

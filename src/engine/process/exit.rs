@@ -26,11 +26,14 @@ const FAULTS: [Signal; 7] = [
 ];
 
 /// How a program ended.
-pub(super) struct ProgramEnd {
+#[derive(Debug, Clone)]
+pub struct ProgramEnd {
     /// As the end of a sentence about it.
     pub text: String,
     /// By a fault of its own.
     pub crashed: bool,
+    /// By itself, without an error: it has closed its files.
+    pub in_order: bool,
 }
 
 impl ProgramEnd {
@@ -44,6 +47,7 @@ impl ProgramEnd {
         let is_fault = |signal| FAULTS.iter().any(|fault| fault.as_raw() == signal);
         Self {
             text,
+            in_order: status.success(),
             crashed: status.code().is_some_and(|code| code != 0) || status.signal().is_some_and(is_fault),
         }
     }

@@ -1,5 +1,6 @@
 //! What the owner of a supervised program defines: how it is started, and what is to be done around its start and end.
 
+use super::ProgramEnd;
 use crate::error::Result;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,9 +22,8 @@ pub trait Job: Send + Sync + 'static {
     fn is_ready(&self, pid: u32) -> bool;
     /// Called each time the program has become ready, before waiters are woken.
     fn became_ready(&self);
-    /// Called each time the program has ended. `crashed` says that a fault of its own ended it. Returns what it was doing, as
-    /// the end of a sentence about its end, if that is known.
-    fn ended(&self, crashed: bool) -> Option<String>;
+    /// Called each time the program has ended. Returns what it was doing, as the end of a sentence about its end, if that is known.
+    fn ended(&self, end: &ProgramEnd) -> Option<String>;
     /// Why a start that has just failed would succeed if it were repeated at once; none if that is not known. It does not count as a
     /// failure then.
     fn may_start_at_once(&self) -> Option<String>;

@@ -21,7 +21,8 @@ pub use status::{OnlyDatabase, ProcessLabel, ProcessStatus};
 
 use crate::error::{Code, Error, Result};
 use crate::sync::{lock, wait};
-use exit::{ProgramEnd, end, pid_of};
+pub use exit::ProgramEnd;
+use exit::{end, pid_of};
 use log::Log;
 use pause::next_pause;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
@@ -214,8 +215,9 @@ impl Shared {
             let end = self.run_once().unwrap_or_else(|error| ProgramEnd {
                 text: format!("cannot be started: {}", error.full_message()),
                 crashed: false,
+                in_order: true,
             });
-            let why = match self.job.ended(end.crashed) {
+            let why = match self.job.ended(&end) {
                 Some(doing) => format!("{} {doing}", end.text),
                 None => end.text,
             };
@@ -278,6 +280,7 @@ impl Shared {
             return Ok(ProgramEnd {
                 text: "is stopped".to_owned(),
                 crashed: false,
+                in_order: true,
             });
         }
         let launch = self.job.prepare()?;

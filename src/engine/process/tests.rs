@@ -25,9 +25,9 @@ impl Job for Script {
     fn became_ready(&self) {
         self.readied.fetch_add(1, Ordering::SeqCst);
     }
-    fn ended(&self, crashed: bool) -> Option<String> {
+    fn ended(&self, end: &ProgramEnd) -> Option<String> {
         let _ = std::fs::remove_file(&self.sign);
-        crashed.then(|| "while it was tested".to_owned())
+        end.crashed.then(|| "while it was tested".to_owned())
     }
     /// A file says so once for each of its bytes.
     fn may_start_at_once(&self) -> Option<String> {

@@ -52,6 +52,10 @@ impl FileState {
     pub fn identity(&self) -> InodeIdentity {
         self.identity
     }
+
+    pub fn is_empty(&self) -> bool {
+        self.size == 0
+    }
 }
 
 /// What is wrong with the file of a database, compared with how it was before.

@@ -7,7 +7,7 @@ use super::quarantine::{self, Damaged, Trust};
 use super::records::{acknowledged, copy_anew, record, remove_marked};
 use super::role::{ProcessRole, db_path};
 use super::{files, integrity};
-use crate::engine::process::Process;
+use crate::engine::process::{Process, ProgramEnd};
 use crate::engine::{Damage, child};
 use crate::error::{Code, Result};
 use crate::sync::lock;
@@ -144,15 +144,27 @@ impl Health {
 
     /// Notes how a process that has ended has left its files. Without a note, and after a crash, they are judged by their
     /// content at the next start.
-    pub fn note_left(&self, dir: &Path, place: ProcessRole, crashed: bool) -> Result<()> {
+    pub fn note_left(&self, dir: &Path, place: ProcessRole, end: &ProgramEnd) -> Result<()> {
         if !self.examined.swap(false, Ordering::SeqCst) {
             return Ok(());
         }
-        self.crashed.fetch_or(crashed, Ordering::SeqCst);
+        self.crashed.fetch_or(end.crashed, Ordering::SeqCst);
+        let mut ids = acknowledged(dir)?;
         if place == ProcessRole::Primary {
             quarantine::restore(dir)?;
+            // What was lost while the process ran is not what it left, and one that was killed has not closed its files.
+            ids.retain(|id| end.in_order && self.has_first_file(dir, id));
         }
-        integrity::note_left(dir, &db_path(dir), &acknowledged(dir)?)
+        integrity::note_left(dir, &db_path(dir), &ids)
+    }
+
+    /// Whether a database has the file that its process had, with something in it.
+    fn has_first_file(&self, dir: &Path, id: &str) -> bool {
+        let is_first = |now: FileState| {
+            self.first_file(id)
+                .is_none_or(|first| first.identity() == now.identity())
+        };
+        FileState::read(&files::database(&db_path(dir), id)).is_ok_and(|now| !now.is_empty() && is_first(now))
     }
 
     /// Stops serving a database whose files were found damaged: the process is started again without it.

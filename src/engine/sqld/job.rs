@@ -13,7 +13,7 @@ use super::records::{acknowledged, copy_anew, is_acknowledged, record, records_d
 use super::role::{InstanceConfig, ProcessRole, db_path, free_port, is_free, role_of, write_role};
 use super::{files, host, keys};
 use crate::engine::confine::{self, Bounds};
-use crate::engine::process::{ControlGroups, Job, Launch, Listener};
+use crate::engine::process::{ControlGroups, Job, Launch, Listener, ProgramEnd};
 use crate::engine::{Damage, child, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
@@ -451,15 +451,15 @@ impl Job for Arc<ProcessJob> {
         }
     }
 
-    fn ended(&self, crashed: bool) -> Option<String> {
+    fn ended(&self, end: &ProgramEnd) -> Option<String> {
         let was_usable = lock(&self.running).take().is_some();
         let place = self.role().role;
         *lock(&self.key) = None;
         // They are written again before the next start, and of no use after this run of torso.
         let _ = KeyFiles::remove(&self.keys_dir());
         lock(&self.requested).ended(place);
-        let _ = self.health.note_left(&self.dir, place, crashed);
-        let fatal = lock(&self.crashes).note_end(crashed && was_usable, Instant::now());
+        let _ = self.health.note_left(&self.dir, place, end);
+        let fatal = lock(&self.crashes).note_end(end.crashed && was_usable, Instant::now());
         let groups = self.common.sandbox.control_groups.as_ref();
         if groups.is_some_and(|groups| groups.remove(&self.control_group_name())) {
             let most = self.common.sandbox.memory >> 20;

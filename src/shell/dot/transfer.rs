@@ -7,6 +7,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::shell::exec::remote_script::{APPLICATION_ID, STATISTICS};
+use crate::shell::exec::vector_indexes;
 use crate::shell::interrupt;
 use crate::shell::table_info::{RowTable, listed};
 use crate::sql::exact;
@@ -74,7 +75,7 @@ impl Copy {
 
 /// `to_server` tells that the destination is one.
 fn plan(source: &mut dyn Session, to_server: bool) -> Result<Plan> {
-    let real = listed(source, "type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
+    let mut real = listed(source, "type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
     let shadows = listed(source, "type = 'shadow'")?;
     let mut tables = Vec::new();
     let mut others = Vec::new();
@@ -83,9 +84,17 @@ fn plan(source: &mut dyn Session, to_server: bool) -> Result<Plan> {
         "SELECT type, name, sql FROM sqlite_schema WHERE sql NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
          ORDER BY rowid",
     )?;
+    // A server makes the content of vector indexes itself.
+    let made_there = match to_server {
+        true => vector_indexes::content_of(objects.iter().map(|object| value_to_text(&object[2]))),
+        false => Vec::new(),
+    };
+    let is_made_there = |name: &str| made_there.iter().any(|made| made.eq_ignore_ascii_case(name));
+    real.retain(|table| !is_made_there(&table.name));
     for object in &objects {
         let [kind, name, sql] = [0, 1, 2].map(|at| value_to_text(&object[at]));
         match kind.as_str() {
+            _ if is_made_there(&name) => {}
             // Made by their virtual table.
             "table" if shadows.iter().any(|table| table.name == name) => {}
             "table" => tables.push(sql),
@@ -246,7 +255,8 @@ fn empty(destination: &mut dyn Session) -> Result<()> {
     for row in tables {
         rows(
             destination,
-            &format!("DROP TABLE {}", identifier(&value_to_text(&row[0]))),
+            // The content of a vector index goes with the indexed table.
+            &format!("DROP TABLE IF EXISTS {}", identifier(&value_to_text(&row[0]))),
         )?;
     }
     Ok(())

@@ -17,7 +17,7 @@ pub mod screen;
 mod sink;
 pub mod stats;
 mod timer;
-mod vector_indexes;
+pub mod vector_indexes;
 
 use super::render::explain::{Program, Tree};
 use super::state::{ExecError, Interrupt, Shell, ShellResult, ShowPlan, complain};

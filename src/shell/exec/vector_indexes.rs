@@ -2,16 +2,20 @@
 //! the indexed table, with the statement that makes the index.
 
 use crate::shell::state::script::ScriptTranslation;
+use crate::sqltext::policy::parse_vector_index;
 use crate::sqltext::quote::unquote;
 use crate::sqltext::token::{TokenKind, significant_tokens};
 
 /// Where libSQL keeps the parameters of vector indexes, by name.
 const PARAMETERS: &str = "libsql_vector_meta_shadow";
 
+/// What the names of the table with an index's content and of that table's index end with, after the name of the index.
+const CONTENT: [&str; 2] = ["_shadow", "_shadow_idx"];
+
 /// Whether what makes, fills or indexes something called `name` is about the content of a vector index of the script.
 pub fn is_content(translation: &ScriptTranslation, name: &str) -> bool {
     let belongs = |index: &String| {
-        ["_shadow", "_shadow_idx"]
+        CONTENT
             .iter()
             .any(|end| name.eq_ignore_ascii_case(&format!("{index}{end}")))
     };
@@ -23,6 +27,18 @@ pub fn note(translation: &mut ScriptTranslation, name: &str, sql: &str) {
     if name.eq_ignore_ascii_case(PARAMETERS) {
         translation.vector_indexes.extend(names_of_rows(sql));
     }
+}
+
+/// The tables and indexes that hold the content of the vector indexes which these statements make; none where they make none.
+pub fn content_of(statements: impl Iterator<Item = String>) -> Vec<String> {
+    let indexes = statements.filter_map(|sql| parse_vector_index(&sql));
+    let mut content: Vec<String> = indexes
+        .flat_map(|index| CONTENT.map(|end| format!("{}{end}", index.name)))
+        .collect();
+    if !content.is_empty() {
+        content.push(PARAMETERS.to_owned());
+    }
+    content
 }
 
 /// The first value of each row of an INSERT, where it is a text.
@@ -49,5 +65,15 @@ mod tests {
         assert_eq!(names_of_rows(sql), ["vi", "it's"]);
         assert!(names_of_rows("DELETE FROM libsql_vector_meta_shadow").is_empty());
         assert!(names_of_rows("CREATE TABLE libsql_vector_meta_shadow (name TEXT)").is_empty());
+    }
+
+    #[test]
+    fn vector_indexes_of_a_schema_have_their_content_in_three_places() {
+        let schema = |sql: &[&str]| content_of(sql.iter().map(|sql| (*sql).to_owned()));
+        assert!(schema(&["CREATE TABLE t(a)", "CREATE INDEX i ON t(lower(a))"]).is_empty());
+        assert_eq!(
+            schema(&["CREATE INDEX vi ON v(libsql_vector_idx(e))"]),
+            ["vi_shadow", "vi_shadow_idx", "libsql_vector_meta_shadow"]
+        );
     }
 }
