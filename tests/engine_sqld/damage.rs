@@ -563,7 +563,7 @@ fn primary_that_is_removed_is_not_taken_for_a_lost_one() {
 
 /// A file that goes just before its process ends, however that ends: the next one must not take it for what was left.
 #[test]
-fn primary_whose_file_goes_before_its_process_ends_is_not_served_after_that() {
+fn primary_whose_file_goes_before_its_process_ends_is_not_served() {
     for (files, is_killed) in [
         ("data data-wal", true),
         ("data", true),

@@ -40,6 +40,7 @@ impl SqldEngine {
     pub fn check_file(&self, at: &Site) -> Result<()> {
         let node = self.find(at)?.and_then(|dir| self.node(&dir));
         match node.filter(|node| node.place == ProcessRole::Primary) {
+            Some(primary) if primary.health().damage(&at.instance()).is_some() => Err(self.damaged(&primary, at)),
             Some(primary) => watch::check_file(&primary, &at.instance()),
             None => Ok(()),
         }
