@@ -45,7 +45,7 @@ impl Parameters<'_> {
 impl NodeLayout {
     /// The layout by the parameters of an index; none where the engine would not have written them.
     fn parse(parameters: &[u8]) -> Option<Self> {
-        if parameters.len() > LONGEST_PARAMETERS || parameters.len() % 9 != 0 {
+        if parameters.len() > LONGEST_PARAMETERS || !parameters.len().is_multiple_of(9) {
             return None;
         }
         let parameters = Parameters(parameters);
