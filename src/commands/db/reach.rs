@@ -67,6 +67,18 @@ pub(super) fn reading(connection: &Connection) -> Result<Target> {
     target(connection).map(|target| target.restricted(true, false))
 }
 
+/// What to say of a write that is refused because the database was opened read-only.
+pub(super) fn read_only_hint(connection: &Connection) -> Option<String> {
+    if !connection.read_only {
+        return None;
+    }
+    let reason = connection
+        .read_only_reason
+        .as_deref()
+        .unwrap_or("it was opened read-only");
+    Some(format!("hint: {reason}"))
+}
+
 /// The instance's file, where it is one on this machine.
 pub(super) fn file(connection: &Connection) -> Option<PathBuf> {
     connection.url.path().cloned()

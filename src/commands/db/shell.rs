@@ -218,7 +218,7 @@ pub(in crate::commands) fn run(ctx: &Context, args: &Args) -> Result<u8> {
     }
     let waits = arguments.wait_replica;
     let own_files = ctx.settings.config_dir().ok().map(|(directory, _)| directory);
-    let replica_hint = place.connection.as_ref().and_then(read_only_hint);
+    let replica_hint = place.connection.as_ref().and_then(super::reach::read_only_hint);
     let full_hint = place.connection.as_ref().and_then(super::reach::size_limit_note);
     let full_hint = full_hint.map(|note| format!("hint: {note}"));
     let options = ShellOptions {
@@ -308,17 +308,6 @@ fn names(ctx: &Context) -> Vec<String> {
         .flatten()
         .map(|database| database.name.to_string())
         .collect()
-}
-
-fn read_only_hint(connection: &Connection) -> Option<String> {
-    if !connection.read_only {
-        return None;
-    }
-    let reason = connection
-        .read_only_reason
-        .as_deref()
-        .unwrap_or("it was opened read-only");
-    Some(format!("hint: {reason}"))
 }
 
 /// What the first word names.

@@ -137,8 +137,8 @@ impl PositionUse {
         };
         let Some(replica) = reached else {
             let message = format!(
-                "the write was made, but no replica has it after {} seconds: it would be lost with the primary now; do not repeat \
-                 it, and see how the replicas are (torso db replicas {})",
+                "the request was carried out, but no replica has what it wrote after {} seconds: that would be lost with the \
+                 primary now; do not repeat it, and see how the replicas are (torso db replicas {})",
                 within.as_secs(),
                 self.route.database
             );
