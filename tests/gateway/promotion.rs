@@ -343,6 +343,7 @@ fn clients_of_libsql_go_on_after_a_promotion() {
     let door = Door::new();
     let token = door.create("app");
     door.replicate("app", "lhr");
+    let home = door.states("app")[0].0.clone();
     let mut node = Command::new("node")
         .arg(installed::script("promotion.mjs"))
         .env("DATABASE_URL", door.url("app-alice", "/"))
@@ -353,22 +354,26 @@ fn clients_of_libsql_go_on_after_a_promotion() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(node.stdout.take().unwrap()).lines();
+    let mut stdin = node.stdin.take().unwrap();
     // The replica's library writes its log there, too.
-    let ready = lines.by_ref().map_while(Result::ok).any(|line| line == "ready");
-    assert!(ready, "it ended before it was ready");
-    door.promote("app", "lhr");
-    writeln!(node.stdin.take().unwrap(), "go on").unwrap();
+    let mut await_ready = || {
+        let ready = lines.by_ref().map_while(Result::ok).any(|line| line == "ready");
+        assert!(ready, "it ended before it was ready");
+    };
+    await_ready();
+    // There, back and there again: processes that were left are used again.
+    for to in ["lhr", &home, "lhr", &home] {
+        door.promote("app", to);
+        writeln!(stdin, "go on").unwrap();
+        await_ready();
+    }
+    writeln!(stdin, "end").unwrap();
     let last = lines.map_while(Result::ok).last().unwrap_or_default();
     assert!(node.wait().unwrap().success(), "{last}");
     let answer: Value = serde_json::from_str(&last).unwrap();
-    let rows = json!([
-        "http before",
-        "socket before",
-        "replica before",
-        "http after",
-        "socket after",
-        "replica after"
-    ]);
+    let turns = ["before", "after 1", "after 2", "after 3", "after 4"];
+    let rows = turns.map(|turn| ["http", "socket", "replica"].map(|client| format!("{client} {turn}")));
+    let rows = json!(rows.concat());
     for client in ["http", "socket", "replica"] {
         assert_eq!(answer["seen"][client], rows, "{client}: {answer}");
     }

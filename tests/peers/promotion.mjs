@@ -1,5 +1,5 @@
 // Clients of libSQL that are open while their database gets another primary: over HTTP, over a WebSocket, and an embedded
-// replica. Says "ready", waits for a line on standard input, goes on, and prints what it saw as JSON.
+// replica. Says "ready", waits for a line on standard input, and goes on; after a line that is "end" it prints what it saw as JSON.
 import { createInterface } from "node:readline";
 import { createClient } from "@libsql/client";
 
@@ -27,9 +27,12 @@ const write = async (client, body) => {
 await http.execute("create table notes (id integer primary key, body text)");
 await replica.sync();
 for (const [name, client] of Object.entries(clients)) await write(client, `${name} before`);
-console.log("ready");
-await lines.next();
-for (const [name, client] of Object.entries(clients)) await write(client, `${name} after`);
+for (let turn = 1; ; turn++) {
+  console.log("ready");
+  const { value } = await lines.next();
+  if (value === "end") break;
+  for (const [name, client] of Object.entries(clients)) await write(client, `${name} after ${turn}`);
+}
 await replica.sync();
 const seen = {};
 for (const [name, client] of Object.entries(clients)) {

@@ -52,6 +52,12 @@ pub struct Route {
 }
 
 impl Route {
+    /// How many primaries the database has had, with this one.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.primary_site.epoch
+    }
+
     /// The name of the pool whose processes serve it; none where it has none.
     #[must_use]
     pub fn pool(&self) -> Option<&str> {

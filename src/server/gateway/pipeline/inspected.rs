@@ -247,7 +247,8 @@ impl BodyRequest<'_> {
             name,
             state: before,
         } = if endpoint.names_a_stream() {
-            core.streams.remove_label(encoding, &route.id, read_body.bytes)?
+            core.streams
+                .remove_label(encoding, &route.id, route.epoch(), read_body.bytes)?
         } else {
             UnlabelledBody::unnamed(read_body.bytes)
         };

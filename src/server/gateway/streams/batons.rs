@@ -118,6 +118,7 @@ impl BatonLabels {
         &self,
         format: BodyEncoding,
         id: &DatabaseId,
+        epoch: u64,
         body: Bytes,
     ) -> Result<UnlabelledBody, GatewayError> {
         match format {
@@ -140,8 +141,11 @@ impl BatonLabels {
                     let message = match text(frame)? {
                         None => frame.to_vec(),
                         Some(client) => {
+                            // A process keeps a client's connection for ever; one of an earlier epoch is not the database's now.
+                            let mut name_bytes = client.as_bytes().to_vec();
+                            name_bytes.extend(epoch.to_be_bytes());
                             let mut bytes = [0; 16];
-                            bytes.copy_from_slice(&self.digest("client", id, client.as_bytes()).as_ref()[..16]);
+                            bytes.copy_from_slice(&self.digest("client", id, &name_bytes).as_ref()[..16]);
                             let client = uuid::Builder::from_random_bytes(bytes).into_uuid().to_string();
                             name = Some(client.clone().into_bytes());
                             renamed(frame, client.as_bytes())?
@@ -305,14 +309,14 @@ mod tests {
         let baton = labelled(&streams, &one);
         assert_eq!(baton.len(), TEXT.len() + LABEL);
         let body = Bytes::from(format!(r#" {{"requests":[],"baton" : "{baton}"}}"#));
-        let inside = streams.remove_label(BodyEncoding::Json, &one, body.clone()).unwrap();
+        let inside = streams.remove_label(BodyEncoding::Json, &one, 1, body.clone()).unwrap();
         assert_eq!(inside.name.unwrap(), TEXT.as_bytes());
         assert_eq!(
             inside.body,
             format!(r#" {{"requests":[],"baton" : "{TEXT}"}}"#).as_bytes()
         );
         let code = |id, body: Bytes| {
-            let answer = streams.remove_label(BodyEncoding::Json, id, body);
+            let answer = streams.remove_label(BodyEncoding::Json, id, 1, body);
             answer.map_or_else(|error| error.code, |_| "")
         };
         assert_eq!(code(&two, body), "BATON_INVALID");
@@ -351,7 +355,7 @@ mod tests {
             let (out, _) = streams.add_label(BodyEncoding::Json, &id, state, answer.into());
             let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
             let body = serde_json::json!({ "baton": value["baton"], "requests": [] }).to_string();
-            let inside = streams.remove_label(BodyEncoding::Json, &id, body.into()).unwrap();
+            let inside = streams.remove_label(BodyEncoding::Json, &id, 1, body.into()).unwrap();
             assert_eq!(inside.state, state);
             let fresh = without_baton(&inside.body, &inside.name.unwrap()).unwrap();
             assert_eq!(fresh, r#"{"baton":null,"requests":[]}"#);
@@ -368,13 +372,13 @@ mod tests {
         put(&mut answer, 3, b"result");
         let (answer, _) = streams.add_label(pipeline, &one, StreamState::Clean, answer.into());
         assert_eq!(text(&answer).unwrap().unwrap(), labelled(&streams, &one));
-        let inside = streams.remove_label(pipeline, &one, answer.clone()).unwrap().body;
+        let inside = streams.remove_label(pipeline, &one, 1, answer.clone()).unwrap().body;
         assert_eq!(text(&inside).unwrap(), Some(TEXT));
         assert!(matches!(
             FieldReader::new(&inside).last(3),
             Some(RawField::Bytes(b"result"))
         ));
-        assert!(streams.remove_label(pipeline, &two, answer).is_err());
+        assert!(streams.remove_label(pipeline, &two, 1, answer).is_err());
         let mut first = vec![66];
         put(&mut first, 1, TEXT.as_bytes());
         first.extend(b"more");
@@ -416,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn client_id_differs_in_each_database() {
+    fn client_id_differs_in_each_database_and_epoch() {
         let streams = BatonLabels::new(&[7; 32]);
         let ids = [DatabaseId::generate(), DatabaseId::generate()];
         let mut message = Vec::new();
@@ -425,14 +429,15 @@ mod tests {
         let mut body = vec![0];
         body.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
         body.extend(&message);
-        let inside = |id| {
+        let inside = |id, epoch| {
             let out = streams
-                .remove_label(BodyEncoding::Grpc(protobuf::PROGRAM), id, body.clone().into())
+                .remove_label(BodyEncoding::Grpc(protobuf::PROGRAM), id, epoch, body.clone().into())
                 .unwrap()
                 .body;
             text(&out[5..]).unwrap().unwrap().parse::<uuid::Uuid>().unwrap()
         };
-        assert_eq!(inside(&ids[0]), inside(&ids[0]));
-        assert_ne!(inside(&ids[0]), inside(&ids[1]));
+        assert_eq!(inside(&ids[0], 1), inside(&ids[0], 1));
+        assert_ne!(inside(&ids[0], 1), inside(&ids[1], 1));
+        assert_ne!(inside(&ids[0], 1), inside(&ids[0], 3));
     }
 }
