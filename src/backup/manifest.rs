@@ -79,6 +79,9 @@ pub struct DatabaseSubject {
     pub location: Option<String>,
     /// The state of the instance before it was copied, where its control plane can tell two states apart without reading them.
     pub position: Option<String>,
+    /// It was made for a backup of a server or of a group, and is deleted with the last one that refers to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expires: bool,
 }
 
 impl Manifest {

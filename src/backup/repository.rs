@@ -164,11 +164,14 @@ impl Repository {
         Ok(listed)
     }
 
-    /// The newest backup of a database that this key can read.
-    pub fn newest(&self, database: &str) -> Result<Option<Manifest>> {
+    /// The newest backup of a database that this key can read and that stays until somebody deletes it.
+    pub fn newest_kept(&self, database: &str) -> Result<Option<Manifest>> {
         let all = self.list(Some(database))?;
-        let is_ours = |manifest: &Manifest| manifest.encrypted == self.key.is_some();
-        Ok(all.into_iter().filter_map(|one| one.manifest.ok()).find(is_ours))
+        let is_meant = |manifest: &Manifest| {
+            let expires = manifest.database().is_some_and(|database| database.expires);
+            manifest.encrypted == self.key.is_some() && !expires
+        };
+        Ok(all.into_iter().filter_map(|one| one.manifest.ok()).find(is_meant))
     }
 
     /// The backup of a database with an id, to be restored.

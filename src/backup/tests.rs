@@ -21,6 +21,7 @@ fn subject(id: &str) -> BackupSubject {
         group: "default".to_owned(),
         location: Some("ams".to_owned()),
         position: None,
+        expires: false,
     })
 }
 
@@ -226,9 +227,9 @@ fn backup_is_only_restored_with_the_key_that_it_was_made_with() {
             .count(),
         2
     );
-    assert_eq!(ours.newest("one").unwrap().unwrap().id, sealed.id);
-    assert_eq!(open.newest("one").unwrap().unwrap().id, plain.id);
-    assert_eq!(other.newest("one").unwrap().map(|one| one.id), None);
+    assert_eq!(ours.newest_kept("one").unwrap().unwrap().id, sealed.id);
+    assert_eq!(open.newest_kept("one").unwrap().unwrap().id, plain.id);
+    assert_eq!(other.newest_kept("one").unwrap().map(|one| one.id), None);
 }
 
 #[test]

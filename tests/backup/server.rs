@@ -102,6 +102,21 @@ fn backup_of_a_database_on_a_server_is_restored_in_place_and_as_new() {
         .fails(4, "forbidden");
 }
 
+/// A backup that somebody asked for is not one that goes with those of the server.
+#[test]
+fn backup_of_a_database_is_its_own_where_the_server_has_one() {
+    let mut world = World::new();
+    let _server = serve(&mut world, &[]);
+    make_app(&world);
+    let line = ["server", "backup", "--to", "backups", "--sqld", &sqld_program(), "--json"];
+    let of_server = on_machine(&world, &line).success().json();
+    assert_eq!(of_server["copied"], 1, "{of_server}");
+    let own = world.json(["db", "backup", "app", "--to", "backups"]);
+    assert_eq!(own["created"], true, "{own}");
+    let again = world.json(["db", "backup", "app", "--to", "backups"]);
+    assert_eq!((&again["created"], &again["id"]), (&json!(false), &own["id"]), "{again}");
+}
+
 #[test]
 fn server_restored_onto_an_empty_machine_is_the_same_server() {
     let storage = ObjectStorage::start();

@@ -149,7 +149,7 @@ fn back_up(
     let last = if force {
         None
     } else {
-        repository.newest(database.id.as_str())?
+        repository.newest_kept(database.id.as_str())?
     };
     // Before the copy: what is written meanwhile makes the backup look older, never newer than it is.
     let position = plane.content_position(&database.name)?;
@@ -171,6 +171,7 @@ fn back_up(
         group: database.group.to_string(),
         location: Some(location.unwrap_or(&database.primary).to_string()),
         position,
+        expires: false,
     });
     let mut progress = ctx.ui.progress(format!("Backing up {}", database.name));
     let manifest = repository.store(subject, created_at, &[&staging.path], &mut |done, all| {

@@ -115,6 +115,7 @@ impl<'a> DatabaseCopies<'a> {
             group: placed.group.to_string(),
             location: Some(location),
             position: to_text(&position),
+            expires: true,
         });
         let stored = self
             .repository
