@@ -221,4 +221,32 @@ mod tests {
             query::rows(session, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
         }
     }
+
+    /// Every form that SQLite's grammar has.
+    #[test]
+    fn restriction_lets_every_form_of_alter_table_through() {
+        let mut session = open(&Target::Memory).unwrap();
+        let session = session.as_mut();
+        let _restriction = restrict(session).unwrap().unwrap();
+        for sql in [
+            "CREATE TABLE t(a, b, c, d CONSTRAINT positive CHECK (d > 0))",
+            "CREATE INDEX i ON t(a, lower(b))",
+            "CREATE VIEW v AS SELECT a, b FROM t",
+            "CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE t SET b = new.a; END",
+            "INSERT INTO t VALUES (1, 2, 3, 4)",
+            "ALTER TABLE t RENAME TO u",
+            "ALTER TABLE u RENAME COLUMN a TO z",
+            "ALTER TABLE u ADD COLUMN e INTEGER NOT NULL DEFAULT 5 CHECK (e > 0)",
+            "ALTER TABLE u ADD COLUMN f AS (e + 1)",
+            "ALTER TABLE u DROP COLUMN c",
+            "ALTER TABLE u ALTER COLUMN z SET NOT NULL",
+            "ALTER TABLE u ALTER COLUMN z DROP NOT NULL",
+            "ALTER TABLE u ADD CONSTRAINT small CHECK (e < 100)",
+            "ALTER TABLE u DROP CONSTRAINT positive",
+            "ANALYZE",
+            "REINDEX",
+        ] {
+            query::rows(session, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        }
+    }
 }

@@ -169,6 +169,22 @@ const FUNCTIONS: &[(Reach, &[&str])] = &[
             "snippet",
         ],
     ),
+    // What SQLite's own statements call within ALTER TABLE. No other statement can, and no list of functions has them. Source:
+    // `alter.c` of SQLite 3.54.
+    (
+        Reach::Database,
+        &[
+            "sqlite_add_constraint",
+            "sqlite_drop_column",
+            "sqlite_drop_constraint",
+            "sqlite_fail",
+            "sqlite_find_constraint",
+            "sqlite_rename_column",
+            "sqlite_rename_quotefix",
+            "sqlite_rename_table",
+            "sqlite_rename_test",
+        ],
+    ),
     // The shell's own. What `sha3_query` runs is judged as any statement.
     (
         Reach::Database,
