@@ -7,7 +7,7 @@ use super::plan::{MigrationPlan, plan};
 use super::{Migration, MigrationSet, foreign, record};
 use crate::error::{Error, Result};
 use crate::sql::restrict::{Restriction, restrict};
-use crate::sql::script_error::commit_error;
+use crate::sql::transaction::{enforce_foreign_keys, in_transaction, run_in_transaction};
 use crate::sql::{Args, Session, Unseen};
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,7 @@ pub fn migrate(session: &mut dyn Session, set: &MigrationSet, until: Option<usiz
     if session.is_local() {
         session.set_timeout(PATIENCE)?;
     }
+    enforce_foreign_keys(session)?;
     let restriction = restrict(session)?;
     let done = migrate_restricted(session, set, until, restriction.as_ref());
     if let Some(restriction) = restriction {
@@ -135,7 +136,7 @@ fn apply_one(
 ) -> Result<Option<Duration>> {
     let script = migration.script()?;
     let began = Instant::now();
-    let applied = in_transaction(session, script.name(), |session| {
+    let applied = run_in_transaction(session, script, |session| {
         execute(session, record::CREATE)?;
         if record::is_recorded(session, migration)? {
             return Ok(false);
@@ -150,25 +151,6 @@ fn apply_one(
     Ok(applied.then(|| began.elapsed()))
 }
 
-/// Does work in a transaction that can write from its beginning. An error undoes it; `name` is whose work it is.
-fn in_transaction<T>(
-    session: &mut dyn Session,
-    name: &str,
-    work: impl FnOnce(&mut dyn Session) -> Result<T>,
-) -> Result<T> {
-    execute(session, "BEGIN IMMEDIATE")?;
-    let done = work(session).and_then(|done| {
-        let committed = session.run("COMMIT", &Args::default(), &mut Unseen);
-        committed.map_err(|failure| commit_error(name, failure))?;
-        Ok(done)
-    });
-    if done.is_err() && session.in_transaction() {
-        // The error that is returned is the first one; a transaction that cannot be ended here ends with the session.
-        let _ = execute(session, "ROLLBACK");
-    }
-    done
-}
-
 fn execute(session: &mut dyn Session, sql: &str) -> Result<()> {
     session.run(sql, &Args::default(), &mut Unseen)?;
     Ok(())
@@ -177,6 +159,6 @@ fn execute(session: &mut dyn Session, sql: &str) -> Result<()> {
 fn compare(session: &mut dyn Session, set: &MigrationSet, until: Option<usize>) -> Result<MigrationPlan> {
     let existing = record::existing_tables(session, &foreign::known_tables(set.layout))?;
     let rows = record::read(session, existing.iter().any(|name| name == record::TABLE))?;
-    let foreign = foreign::read(session, set, &existing)?;
+    let foreign = foreign::read(session, set, &existing, &rows)?;
     plan(set, &rows, &foreign, until)
 }

@@ -23,6 +23,7 @@ pub mod script;
 pub(crate) mod script_error;
 pub mod text;
 pub mod trailer;
+pub(crate) mod transaction;
 
 use crate::secret::{Renewal, Secret};
 pub use crate::sqltext::classify::Explain;

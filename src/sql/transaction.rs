@@ -2,6 +2,7 @@
 //! the script wants. What the script does is its caller's business.
 
 use super::parsed_script::ParsedScript;
+use super::script_error::commit_error;
 use super::{Args, Session, Unseen, query};
 use crate::error::{Code, Error, Result};
 use crate::sqltext::quote::unquote;
@@ -15,13 +16,18 @@ pub(crate) fn enforce_foreign_keys(session: &mut dyn Session) -> Result<()> {
     Ok(())
 }
 
-/// Does work in a transaction that can write from its beginning. An error undoes it.
+/// Does work in a transaction that can write from its beginning. An error undoes it; `name` is whose work it is.
 pub(crate) fn in_transaction<T>(
     session: &mut dyn Session,
+    name: &str,
     work: impl FnOnce(&mut dyn Session) -> Result<T>,
 ) -> Result<T> {
     execute(session, "BEGIN IMMEDIATE")?;
-    let done = work(session).and_then(|done| execute(session, "COMMIT").map(|()| done));
+    let done = work(session).and_then(|done| {
+        let committed = session.run("COMMIT", &Args::default(), &mut Unseen);
+        committed.map_err(|failure| commit_error(name, failure))?;
+        Ok(done)
+    });
     if done.is_err() && session.in_transaction() {
         // The error that is returned is the first one; a transaction that cannot be ended here ends with the session.
         let _ = execute(session, "ROLLBACK");
@@ -41,10 +47,10 @@ pub(crate) fn run_in_transaction<T>(
     work: impl FnOnce(&mut dyn Session) -> Result<T>,
 ) -> Result<T> {
     if !turns_foreign_keys_off(script) || query::text(session, "PRAGMA foreign_keys")? == "0" {
-        return in_transaction(session, work);
+        return in_transaction(session, script.name(), work);
     }
     execute(session, "PRAGMA foreign_keys = OFF")?;
-    let done = in_transaction(session, |session| {
+    let done = in_transaction(session, script.name(), |session| {
         // A schema in which keys do not fit together cannot be checked. It was so before.
         let before = count_orphans(session).ok();
         let done = work(session)?;

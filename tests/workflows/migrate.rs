@@ -219,6 +219,7 @@ fn migrate_works_on_a_server_as_on_files() {
         assert_eq!((&line["status"], &line["version"]), (&"done".into(), &"3".into()));
     }
     assert_eq!(lines.lines().count(), 2);
+    migrate_a_table_that_others_refer_to(&world);
     // A server that is gone in the middle leaves nothing half done.
     chain_on(&world);
     let mut command = world.torso_command(["db", "migrate", "tenant-1", "--dir", "chain", "--quiet"]);
@@ -233,6 +234,71 @@ fn migrate_works_on_a_server_as_on_files() {
     let (steps, recorded) = ("select count(*) from steps", "select count(*) from _torso_migrations");
     assert_eq!(world.query("tenant-1", steps), "39");
     assert_eq!(world.query("tenant-1", recorded), "40");
+}
+
+/// What drizzle-kit writes to change a table, and Prisma, Django and Alembic in much the same way.
+const REBUILD: &str = "PRAGMA foreign_keys=OFF;--> statement-breakpoint
+CREATE TABLE `__new_users` (`id` integer PRIMARY KEY NOT NULL, `name` text NOT NULL);--> statement-breakpoint
+INSERT INTO `__new_users`(\"id\", \"name\") SELECT \"id\", \"name\" FROM `users`;--> statement-breakpoint
+DROP TABLE `users`;--> statement-breakpoint
+ALTER TABLE `__new_users` RENAME TO `users`;--> statement-breakpoint
+PRAGMA foreign_keys=ON;
+";
+
+/// Foreign keys mean the same on every control plane, also while a table is made anew.
+fn migrate_a_table_that_others_refer_to(world: &World) {
+    world.ok(["db", "create", "keys"]);
+    let _ = std::fs::remove_dir_all(world.work().join("migrations"));
+    write(
+        world,
+        &[
+            (
+                "0000_init.sql",
+                "CREATE TABLE users (id integer PRIMARY KEY, name text);
+                 CREATE TABLE posts (id integer PRIMARY KEY, user_id integer NOT NULL REFERENCES users(id) ON DELETE cascade);
+                 INSERT INTO users VALUES (1, 'a'), (2, 'b'); INSERT INTO posts VALUES (1, 1), (2, 1), (3, 2);",
+            ),
+            ("0001_new.sql", REBUILD),
+        ],
+    );
+    world.ok(["db", "migrate", "keys"]);
+    let counts = "select (select count(*) from users) || ' ' || (select count(*) from posts)";
+    assert_eq!(world.query("keys", counts), "2 3");
+    world.write("rebuild.sql", REBUILD);
+    world.ok(["db", "exec", "keys", "-f", "rebuild.sql", "--transaction"]);
+    assert_eq!(world.query("keys", counts), "2 3");
+    // One that loses what others refer to is undone.
+    write(
+        world,
+        &[(
+            "0002_less.sql",
+            "PRAGMA foreign_keys = off; delete from users where id = 1; pragma foreign_keys = on;",
+        )],
+    );
+    let error = fails(world, &["db", "migrate", "keys"], 1, "sql_error");
+    assert_eq!(
+        error["message"],
+        "migrations/0002_less.sql: it turns foreign keys off, and leaves 2 rows that refer to a row that is not there"
+    );
+    write(world, &[("0002_less.sql", "insert into posts values (4, 99);")]);
+    let error = fails(world, &["db", "migrate", "keys"], 1, "sql_error");
+    assert_eq!(
+        error["message"],
+        "migrations/0002_less.sql:1: FOREIGN KEY constraint failed"
+    );
+    let orphan = ["db", "exec", "keys", "insert into posts values (4, 99)"];
+    fails(world, &orphan, 1, "sql_error");
+    world.write("orphan.csv", "id,user_id\n5,99\n");
+    let import = world.torso(["db", "import", "orphan.csv", "keys", "--table", "posts"]);
+    assert_ne!(import.code(), 0, "{}", import.report());
+    assert_eq!(world.query("keys", counts), "2 3");
+    world.ok(["db", "exec", "keys", "delete from users where id = 2"]);
+    assert_eq!(world.query("keys", counts), "1 2");
+}
+
+#[test]
+fn migrate_keeps_rows_that_refer_to_a_rebuilt_table() {
+    migrate_a_table_that_others_refer_to(&World::new());
 }
 
 /// The migrations of [`chain`], in another folder; `tenant-1` forgets those that it has.

@@ -10,8 +10,8 @@ use crate::control::names::DatabaseName;
 use crate::error::{Code, Error, Result};
 use crate::sql::parsed_script::ParsedScript;
 use crate::sql::restrict::restrict;
-use crate::sql::script_error::commit_error;
-use crate::sql::{self, Column, Session, Sink, Unseen, ValueRef};
+use crate::sql::transaction::{enforce_foreign_keys, run_in_transaction};
+use crate::sql::{self, Column, Session, Sink, ValueRef};
 use crate::sqltext::classify::StatementKind;
 use base64::Engine as _;
 use serde::Serialize;
@@ -172,6 +172,9 @@ impl ExecWork {
             (connection, target)
         };
         let mut session = sql::open(&target)?;
+        if !self.only_reads {
+            enforce_foreign_keys(session.as_mut())?;
+        }
         let ran = self.run_in(session.as_mut());
         let executed = ran.map_err(|error| super::reach::explain_full(&connection, error))?;
         drop(session);
@@ -193,17 +196,7 @@ impl ExecWork {
             }
             return Ok(done);
         }
-        let execute = |session: &mut dyn Session, sql: &str| session.run(sql, &sql::Args::default(), &mut Unseen);
-        execute(session, "BEGIN IMMEDIATE")?;
-        let done = self.run_statements(session).and_then(|done| {
-            execute(session, "COMMIT").map_err(|failure| commit_error(self.script.name(), failure))?;
-            Ok(done)
-        });
-        if done.is_err() && session.in_transaction() {
-            // The error that is returned is the first one; the transaction ends with the session in any case.
-            let _ = execute(session, "ROLLBACK");
-        }
-        done
+        run_in_transaction(session, &self.script, |session| self.run_statements(session))
     }
 
     fn run_statements(&self, session: &mut dyn Session) -> Result<Executed> {

@@ -15,6 +15,7 @@ use crate::control::types::Database;
 use crate::error::{Code, Error, Result, shell_word};
 use crate::shell::interrupt;
 use crate::sql;
+use crate::sql::transaction::enforce_foreign_keys;
 use crate::ui::text;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -117,6 +118,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let plane = ctx.control()?;
     let connection = plane.connection_to_write(&name)?;
     let mut session = sql::open(&reach::target(&connection)?)?;
+    enforce_foreign_keys(session.as_mut())?;
     interrupt::install();
     interrupt::on_interrupt(session.interrupter());
     let imported = csv::import(ctx, &input, &args.form, session.as_mut()).map_err(|error| {
