@@ -3,6 +3,7 @@
 //! Their tables are read and, but for Drizzle's, never written: Drizzle applies what is missing when an application starts, so
 //! its table is kept true.
 
+use super::record::AppliedRow;
 use super::{Migration, MigrationLayout, MigrationSet, checksum_of, record};
 use crate::error::{Code, Error, Result};
 use crate::sql::{Session, Value, query};
@@ -33,6 +34,12 @@ const TABLES: &[ForeignTable] = &[
         query: "SELECT version_id FROM goose_db_version AS this WHERE is_applied AND NOT EXISTS (SELECT 1 FROM \
                 goose_db_version AS later WHERE later.version_id = this.version_id AND later.id > this.id)",
         is_applied: has_version,
+    },
+    ForeignTable {
+        name: "gorp_migrations",
+        layouts: &[MigrationLayout::SqlMigrate],
+        query: "SELECT id FROM gorp_migrations",
+        is_applied: has_file_name,
     },
     ForeignTable {
         name: "schema_migrations",
@@ -81,12 +88,14 @@ fn of_layout(layout: MigrationLayout) -> impl Iterator<Item = &'static ForeignTa
     TABLES.iter().filter(move |table| table.layouts.contains(&layout))
 }
 
-/// The migrations, by their place in the set, that other tools recorded as applied, with the table that says so. `existing`
+/// The migrations, by their place in the set, that other tools recorded as applied, with the table that says so, but for those that
+/// torso has in its own record. `existing`
 /// are the tables that the database has.
 pub(super) fn read(
     session: &mut dyn Session,
     set: &MigrationSet,
     existing: &[String],
+    recorded: &[AppliedRow],
 ) -> Result<BTreeMap<usize, &'static str>> {
     let mut applied = BTreeMap::new();
     for table in of_layout(set.layout).filter(|table| existing.iter().any(|name| name == table.name)) {
@@ -102,7 +111,8 @@ pub(super) fn read(
             _ => error,
         })?;
         for (at, migration) in set.migrations.iter().enumerate() {
-            if (table.is_applied)(migration, &rows)? {
+            let is_recorded = recorded.iter().any(|row| row.version == migration.version);
+            if !is_recorded && (table.is_applied)(migration, &rows)? {
                 applied.insert(at, table.name);
             }
         }
@@ -168,7 +178,8 @@ fn is_applied_by_golang_migrate(migration: &Migration, rows: &[Vec<Value>]) -> R
         .is_some_and(|(at, own): (i64, i64)| own <= at))
 }
 
-/// Drizzle applies what is younger than the last row. A row of the very time has the hash of the file as it was.
+/// What has a row of its own. Drizzle itself leaves out all that is older than the last row, and says nothing: a migration that
+/// was merged in from another branch would never be applied.
 fn is_applied_by_drizzle(migration: &Migration, rows: &[Vec<Value>]) -> Result<bool> {
     let hashes = [checksum_of(&migration.text), migration.checksum.clone()];
     let is_hash = |row: &Vec<Value>| text_at(row, 1).is_some_and(|hash| hashes.iter().any(|own| own == hash));
@@ -176,12 +187,29 @@ fn is_applied_by_drizzle(migration: &Migration, rows: &[Vec<Value>]) -> Result<b
         return Ok(rows.iter().any(is_hash));
     };
     let own = rows.iter().find(|row| first_number(row) == Some(when));
-    if let Some(row) = own
-        && !is_hash(row)
-    {
-        return Err(super::plan::edited(migration, DRIZZLE));
+    match own {
+        Some(row) if !is_hash(row) => Err(super::plan::edited(migration, DRIZZLE)),
+        Some(_) => Ok(true),
+        None if rows.iter().filter_map(|row| first_number(row)).any(|last| last > when) => {
+            Err(passed_over(migration, when))
+        }
+        None => Ok(false),
     }
-    Ok(rows.iter().filter_map(|row| first_number(row)).any(|last| last >= when))
+}
+
+fn passed_over(migration: &Migration, when: i64) -> Error {
+    let hash = &migration.checksum;
+    Error::new(
+        Code::MigrationConflict,
+        format!(
+            "{} is older than the last migration in {DRIZZLE}, which does not have it: Drizzle would leave it out",
+            migration.file()
+        ),
+    )
+    .hint(format!(
+        "give it a \"when\" in meta/_journal.json that is later than the last one; if it was applied, record it: INSERT INTO {DRIZZLE} \
+         (hash, created_at) VALUES ('{hash}', {when})"
+    ))
 }
 
 /// The tables that a database may have for these migrations, torso's own among them.

@@ -1,10 +1,13 @@
 //! Reading a directory of migrations: which layout it has, which files belong to it, and in which order.
 
 use super::text::read_text;
-use super::{Migration, MigrationLayout, MigrationSet, atlas, drizzle};
+use super::{Migration, MigrationLayout, MigrationSet, atlas, drizzle, sections};
 use crate::error::{Code, Error, Result};
 use std::cmp::Ordering;
 use std::path::Path;
+
+/// What the names of files of SQL end with.
+const SQL: &str = ".sql";
 
 /// The file of a migration that has a folder of its own.
 const IN_FOLDER: &str = "migration.sql";
@@ -84,7 +87,16 @@ impl Listing {
                 )
             })?;
             // Through links: what a link leads to counts.
-            let is_folder = std::fs::metadata(entry.path()).map_err(doing)?.is_dir();
+            let is_folder = std::fs::metadata(entry.path())
+                .map_err(|error| Error::io(error, format!("cannot read {}", entry.path().display())))?
+                .is_dir();
+            if !is_folder && name.to_ascii_lowercase().ends_with(SQL) && !is_sql(&name) {
+                return Err(Error::new(
+                    Code::InvalidFile,
+                    format!("{}: the names of migrations end with {SQL}", entry.path().display()),
+                )
+                .hint(format!("rename it, with {SQL} in small letters")));
+            }
             // Hidden files and those of editors are nobody's migrations.
             let names = if is_folder { &mut folders } else { &mut files };
             if !name.starts_with('.') {
@@ -126,14 +138,13 @@ impl Listing {
         }
         for name in self.sql_files() {
             let text = read_text(&directory.join(name))?;
-            let has = |marker: &str| {
-                text.lines()
-                    .any(|line| line.trim_start().starts_with("--") && line.contains(marker))
-            };
-            if has("+goose") {
+            if sections::has_annotation(&text, sections::GOOSE) {
                 return Ok(MigrationLayout::Goose);
             }
-            if has("migrate:up") {
+            if sections::has_annotation(&text, sections::SQL_MIGRATE) {
+                return Ok(MigrationLayout::SqlMigrate);
+            }
+            if sections::has_annotation(&text, "migrate:up") {
                 return Ok(MigrationLayout::Dbmate);
             }
         }
@@ -207,7 +218,7 @@ impl Listing {
 }
 
 fn is_sql(name: &str) -> bool {
-    name.ends_with(".sql")
+    name.ends_with(SQL)
 }
 
 /// Whether a file is a migration that is a program: goose and dbmate take such in Go, Prisma and others in JavaScript.

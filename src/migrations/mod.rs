@@ -33,6 +33,8 @@ pub enum MigrationLayout {
     Reversible,
     /// `-- +goose Up` and `-- +goose Down` within a file.
     Goose,
+    /// `-- +migrate Up` and `-- +migrate Down` within a file: sql-migrate.
+    SqlMigrate,
     /// `-- migrate:up` and `-- migrate:down` within a file.
     Dbmate,
     /// `meta/_journal.json` lists the files.
@@ -51,6 +53,7 @@ impl MigrationLayout {
             Self::Plain => "plain",
             Self::Reversible => "reversible",
             Self::Goose => "goose",
+            Self::SqlMigrate => "sql-migrate",
             Self::Dbmate => "dbmate",
             Self::Drizzle => "drizzle",
             Self::Atlas => "atlas",
@@ -123,7 +126,8 @@ impl Migration {
         }
         let file = self.file();
         let parts = match self.layout {
-            MigrationLayout::Goose => sections::goose(&file, &self.text)?,
+            MigrationLayout::Goose => sections::goose(&file, &self.text, sections::GOOSE)?,
+            MigrationLayout::SqlMigrate => sections::goose(&file, &self.text, sections::SQL_MIGRATE)?,
             MigrationLayout::Dbmate => sections::dbmate(&file, &self.text)?,
             MigrationLayout::Drizzle => sections::drizzle(&self.text),
             MigrationLayout::Atlas => sections::atlas(&file, &self.text)?,

@@ -1,5 +1,5 @@
-//! Which parts of a migration's file are run: the annotations of goose, dbmate, Drizzle, Atlas and sqlx, which are comments to
-//! SQLite.
+//! Which parts of a migration's file are run: the annotations of goose, sql-migrate, dbmate, Drizzle, Atlas and sqlx, which are
+//! comments to SQLite.
 //!
 //! Every migration runs in a transaction here, so a file that wants none is refused rather than run in another way than its
 //! author meant.
@@ -7,6 +7,12 @@
 use crate::error::{Code, Error, Result};
 use crate::sql::script_error::located;
 use std::ops::Range;
+
+/// What goose's annotations begin with.
+pub(super) const GOOSE: &str = "+goose";
+
+/// What those of sql-migrate begin with, which are goose's otherwise.
+pub(super) const SQL_MIGRATE: &str = "+migrate";
 
 /// Parts of a text, in order.
 type Parts = Vec<Range<usize>>;
@@ -28,8 +34,44 @@ fn lines(text: &str) -> impl Iterator<Item = (Range<usize>, u64)> {
 
 /// What follows a marker in a comment line (`-- +goose Up`), without the white space around it.
 fn annotation<'t>(line: &'t str, marker: &str) -> Option<&'t str> {
-    let comment = line.trim().strip_prefix("--")?;
+    // An editor's byte order mark may come before the first one.
+    let comment = line.trim_start_matches('\u{feff}').trim().strip_prefix("--")?;
     Some(comment.trim_start().strip_prefix(marker)?.trim())
+}
+
+/// Whether a text has an annotation that begins with a marker.
+pub(super) fn has_annotation(text: &str, marker: &str) -> bool {
+    text.lines().any(|line| annotation(line, marker).is_some())
+}
+
+/// Whether a comment line says, in a way that no layout here has, that what undoes the migration follows: `-- Down`,
+/// `--!Downs`, `-- rollback`, `---- create above / drop below ----`.
+fn begins_undo(line: &str) -> bool {
+    /// What such a line says.
+    const UNDO: [&str; 6] = ["down", "downs", "undo", "rollback", "revert", "below"];
+    /// What it may say beside it. A sentence has other words.
+    const BESIDE: [&str; 10] = [
+        "above",
+        "begin",
+        "create",
+        "drop",
+        "goose",
+        "migrate",
+        "migration",
+        "rambler",
+        "section",
+        "start",
+    ];
+    let Some(comment) = line.trim().strip_prefix("--") else {
+        return false;
+    };
+    let comment = comment.to_ascii_lowercase();
+    let words: Vec<&str> = comment
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.iter().any(|word| UNDO.contains(word))
+        && words.iter().all(|word| UNDO.contains(word) || BESIDE.contains(word))
 }
 
 fn invalid(file: &str, line: u64, why: &str) -> Error {
@@ -46,10 +88,22 @@ fn wants_no_transaction(file: &str, line: u64) -> Error {
     .hint("take the annotation out; run a statement such as VACUUM with torso db exec")
 }
 
-/// All of a file, unless sqlx's first line asks for no transaction.
+/// All of a file, unless sqlx's first line asks for no transaction, or a part of it seems to undo the rest.
 pub(super) fn plain(file: &str, text: &str) -> Result<Parts> {
     if annotation(text.lines().next().unwrap_or_default(), "no-transaction").is_some() {
         return Err(wants_no_transaction(file, 1));
+    }
+    if let Some((line, number)) = text.lines().zip(1..).find(|(line, _)| begins_undo(line)) {
+        return Err(located(
+            file,
+            number,
+            &format!(
+                "torso would run what follows {:?}, which seems to undo the migration",
+                line.trim()
+            ),
+            Code::Unsupported,
+        )
+        .hint("use the annotations of goose or dbmate, or put what undoes it into a file NNNN_name.down.sql"));
     }
     Ok(one(0..text.len()))
 }
@@ -117,8 +171,9 @@ pub(super) fn dbmate(file: &str, text: &str) -> Result<Parts> {
     }
 }
 
-/// What is between `-- +goose Up` and `-- +goose Down`, cut where StatementBegin and StatementEnd stand.
-pub(super) fn goose(file: &str, text: &str) -> Result<Parts> {
+/// What is between `-- +goose Up` and `-- +goose Down`, cut where StatementBegin and StatementEnd stand. `marker` is what the
+/// annotations begin with.
+pub(super) fn goose(file: &str, text: &str, marker: &str) -> Result<Parts> {
     let mut parts = Parts::new();
     // Where the part under way begins, behind the Up.
     let mut start = None;
@@ -126,17 +181,21 @@ pub(super) fn goose(file: &str, text: &str) -> Result<Parts> {
     let mut begun = None;
     let mut over = false;
     for (range, number) in lines(text) {
-        let Some(option) = annotation(&text[range.clone()], "+goose") else {
+        let Some(option) = annotation(&text[range.clone()], marker) else {
             continue;
         };
         let is = |name: &str| option.eq_ignore_ascii_case(name);
-        if is("NO TRANSACTION") {
+        if is("NO TRANSACTION") || is("Up notransaction") {
             return Err(wants_no_transaction(file, number));
         } else if is("Up") && start.is_none() && !over {
             start = Some(range.end);
         } else if is("Down") && !over && begun.is_none() {
             let Some(start) = start.take() else {
-                return Err(invalid(file, number, "+goose Down comes before +goose Up"));
+                return Err(invalid(
+                    file,
+                    number,
+                    &format!("{marker} Down comes before {marker} Up"),
+                ));
             };
             parts.push(start..range.start);
             over = true;
@@ -155,7 +214,11 @@ pub(super) fn goose(file: &str, text: &str) -> Result<Parts> {
         } else if is("ENVSUB OFF") {
             continue;
         } else {
-            return Err(invalid(file, number, &format!("+goose {option} is not expected here")));
+            return Err(invalid(
+                file,
+                number,
+                &format!("{marker} {option} is not expected here"),
+            ));
         }
         // A block is a part of its own, since it may lack its semicolon.
         if let Some(start) = &mut start
@@ -166,12 +229,16 @@ pub(super) fn goose(file: &str, text: &str) -> Result<Parts> {
         }
     }
     if let Some(line) = begun {
-        return Err(invalid(file, line, "+goose StatementBegin has no StatementEnd"));
+        return Err(invalid(
+            file,
+            line,
+            &format!("{marker} StatementBegin has no StatementEnd"),
+        ));
     }
     match start {
         Some(start) => parts.push(start..text.len()),
         None if over => {}
-        None => return Err(invalid(file, 1, "it has no line -- +goose Up")),
+        None => return Err(invalid(file, 1, &format!("it has no line -- {marker} Up"))),
     }
     Ok(parts)
 }
@@ -188,7 +255,7 @@ mod tests {
     fn goose_runs_what_is_up() {
         let text =
             "-- a\n-- +goose Up\nA;\n-- +goose StatementBegin\nB; B\n-- +goose StatementEnd\nC;\n-- +goose Down\nD;\n";
-        assert_eq!(texts(text, goose("f", text).unwrap()), ["A;", "B; B", "C;"]);
+        assert_eq!(texts(text, goose("f", text, GOOSE).unwrap()), ["A;", "B; B", "C;"]);
         for (text, message, code) in [
             ("A;", "f:1: it has no line -- +goose Up", Code::InvalidFile),
             ("\n-- +goose Down\n", "f:2: +goose Down comes before", Code::InvalidFile),
@@ -218,9 +285,47 @@ mod tests {
                 Code::Unsupported,
             ),
         ] {
-            let error = goose("f", text).unwrap_err();
+            let error = goose("f", text, GOOSE).unwrap_err();
             assert!(error.message().starts_with(message), "{error}");
             assert_eq!(error.code(), code);
+        }
+    }
+
+    #[test]
+    fn goose_annotations_of_sql_migrate_and_behind_a_byte_order_mark_are_read() {
+        let text = "\u{feff}-- +migrate Up\nA;\n-- +migrate Down\nB;\n";
+        assert!(has_annotation(text, SQL_MIGRATE) && !has_annotation(text, GOOSE));
+        assert_eq!(texts(text, goose("f", text, SQL_MIGRATE).unwrap()), ["A;"]);
+        let text = "-- +migrate Up notransaction\nA;";
+        let error = goose("f", text, SQL_MIGRATE).unwrap_err();
+        assert_eq!(error.code(), Code::Unsupported);
+    }
+
+    #[test]
+    fn undo_that_no_layout_has_is_refused() {
+        for line in [
+            "-- Down",
+            "--!Downs",
+            "-- # --- !Downs",
+            "-- rambler down",
+            "-- Down Migration",
+            "-- Migrate:Down",
+            "-- //@UNDO",
+            "---- create above / drop below ----",
+            "-- rollback",
+        ] {
+            let error = plain("f", &format!("create table a(x);\n{line}\ndrop table a;")).unwrap_err();
+            assert_eq!(error.code(), Code::Unsupported, "{line}");
+            assert!(error.message().starts_with("f:2: "), "{error}");
+        }
+        for line in [
+            "-- down payments",
+            "-- the table is dropped by a later migration",
+            "-- Up",
+            "-- see below: b",
+            "--",
+        ] {
+            assert!(plain("f", &format!("create table a(x);\n{line}\n")).is_ok(), "{line}");
         }
     }
 

@@ -300,6 +300,15 @@ fn directory_that_is_no_directory_of_migrations_says_why() {
             .message()
             .contains("1_a.sql:2: the text is not UTF-8")
     );
+    // None is passed over in silence.
+    std::fs::write(dir.path().join("2_b.SQL"), "select 1;").unwrap();
+    let error = load(dir.path()).unwrap_err();
+    assert!(
+        error
+            .message()
+            .contains("2_b.SQL: the names of migrations end with .sql"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -379,6 +388,14 @@ fn drizzle_finds_in_its_own_table_what_torso_applied() {
         query::text(session, sql).unwrap(),
         format!("{}1700000000000", checksum_of("create table a(x);"))
     );
+    // One that came from another branch is older than the last, and was not applied by anybody.
+    let merged =
+        r#"{"entries":[{"idx":0,"when":1700000000000,"tag":"0000_a"},{"idx":1,"when":1600000000000,"tag":"0001_b"}]}"#;
+    std::fs::write(dir.path().join("meta/_journal.json"), merged).unwrap();
+    std::fs::write(dir.path().join("0001_b.sql"), "create table b(x);").unwrap();
+    let error = migrate(session, &load(dir.path()).unwrap(), None).unwrap_err();
+    assert_eq!(error.code(), Code::MigrationConflict);
+    assert!(error.message().contains("0001_b.sql is older than the last"), "{error}");
     // An applied file of another hash was edited, whoever applied it.
     execute(
         session,

@@ -108,13 +108,25 @@ fn backup_of_a_database_is_its_own_where_the_server_has_one() {
     let mut world = World::new();
     let _server = serve(&mut world, &[]);
     make_app(&world);
-    let line = ["server", "backup", "--to", "backups", "--sqld", &sqld_program(), "--json"];
+    let line = [
+        "server",
+        "backup",
+        "--to",
+        "backups",
+        "--sqld",
+        &sqld_program(),
+        "--json",
+    ];
     let of_server = on_machine(&world, &line).success().json();
     assert_eq!(of_server["copied"], 1, "{of_server}");
     let own = world.json(["db", "backup", "app", "--to", "backups"]);
     assert_eq!(own["created"], true, "{own}");
     let again = world.json(["db", "backup", "app", "--to", "backups"]);
-    assert_eq!((&again["created"], &again["id"]), (&json!(false), &own["id"]), "{again}");
+    assert_eq!(
+        (&again["created"], &again["id"]),
+        (&json!(false), &own["id"]),
+        "{again}"
+    );
 }
 
 #[test]

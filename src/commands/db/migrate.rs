@@ -24,7 +24,7 @@ crate::commands::schemas::document!("db migrate" => Vec<super::fleet::Item<'_, P
 ///
 /// Each file runs in a transaction and is recorded with a checksum in the table _torso_migrations, so that an interrupted run can
 /// be repeated. An applied file that was edited, removed or put in before an applied one is refused. torso reads the layouts of
-/// Drizzle, goose, dbmate, sqlx, golang-migrate, Atlas and Prisma, and plain files such as 0001_create_tables.sql. What these tools
+/// Drizzle, goose, sql-migrate, dbmate, sqlx, golang-migrate, Atlas and Prisma, and plain files such as 0001_create_tables.sql. What these tools
 /// have applied is not applied again.
 ///
 /// With several databases, --match or --group, the result has a line for each, and torso stops at the first failure.
