@@ -5,7 +5,7 @@
 
 use super::plan::{MigrationPlan, plan};
 use super::{Migration, MigrationSet, foreign, record};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::sql::restrict::{Restriction, restrict};
 use crate::sql::transaction::{enforce_foreign_keys, in_transaction, run_in_transaction};
 use crate::sql::{Args, Session, Unseen};
@@ -82,9 +82,14 @@ fn migrate_restricted(
         let migration = &set.migrations[at];
         let step = match apply_one(session, migration, restriction) {
             // Another process has applied it meanwhile, and perhaps others.
-            Ok(None) => preview(session, set, until).map(|newer| {
+            Ok(None) => preview(session, set, until).and_then(|newer| {
                 plan = newer;
                 last = plan.last;
+                if plan.pending.first() == Some(&at) {
+                    let why = format!("{} is recorded, and to be applied", migration.file());
+                    return Err(Error::new(Code::Internal, why));
+                }
+                Ok(())
             }),
             Ok(Some(duration)) => {
                 plan.pending.remove(0);

@@ -5,12 +5,14 @@ use super::{Migration, MigrationLayout};
 use crate::error::{Code, Error, Result};
 use crate::sql::script_error::located;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The journal, below the directory of migrations.
 pub(super) const JOURNAL: &str = "meta/_journal.json";
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with the list entries")]
 struct Journal {
     #[serde(default)]
     dialect: Option<String>,
@@ -18,6 +20,7 @@ struct Journal {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an entry with idx, when and tag")]
 struct JournalEntry {
     idx: u64,
     /// Milliseconds since 1970: what Drizzle records a migration by.
@@ -43,6 +46,7 @@ pub(super) fn load(directory: &Path) -> Result<Vec<Migration>> {
     }
     let mut entries = journal.entries;
     entries.sort_by_key(|entry| entry.idx);
+    check_unique(&file, &entries)?;
     entries
         .into_iter()
         .map(|entry| {
@@ -65,4 +69,24 @@ pub(super) fn load(directory: &Path) -> Result<Vec<Migration>> {
             Ok(migration)
         })
         .collect()
+}
+
+/// Refuses a journal that two branches have put together wrongly.
+fn check_unique(file: &str, entries: &[JournalEntry]) -> Result<()> {
+    let (mut tags, mut times) = (BTreeSet::new(), BTreeSet::new());
+    for entry in entries {
+        let why = if !tags.insert(&entry.tag) {
+            format!("{file} lists {:?} twice", entry.tag)
+        } else if !times.insert(entry.when) {
+            format!(
+                "{file} has the same time, {}, for {:?} and another entry",
+                entry.when, entry.tag
+            )
+        } else {
+            continue;
+        };
+        return Err(Error::new(Code::InvalidFile, why)
+            .hint("mend the journal: each entry has a tag and a later \"when\" of its own"));
+    }
+    Ok(())
 }

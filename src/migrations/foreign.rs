@@ -5,8 +5,10 @@
 
 use super::record::AppliedRow;
 use super::{Migration, MigrationLayout, MigrationSet, checksum_of, record};
+use crate::checksum;
 use crate::error::{Code, Error, Result};
 use crate::sql::{Session, Value, query};
+use ring::digest::{Algorithm, SHA256, SHA384, digest};
 use std::collections::BTreeMap;
 
 /// Drizzle's table.
@@ -16,9 +18,22 @@ pub(super) const DRIZZLE: &str = "__drizzle_migrations";
 struct ForeignTable {
     name: &'static str,
     layouts: &'static [MigrationLayout],
+    /// For each migration what it is known by, whether it was applied as a whole, and the checksum of its file or NULL. Drizzle's
+    /// table has its own columns.
     query: &'static str,
-    /// Whether a migration is among the rows of the query.
-    is_applied: fn(&Migration, &[Vec<Value>]) -> Result<bool>,
+    /// Whether a row of the query is that of a migration.
+    is_same: fn(&Migration, &Value) -> bool,
+    record: RecordKind,
+}
+
+/// What the rows of such a table say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RecordKind {
+    /// Each is an applied migration; the checksum is made by a hash of the file.
+    Each(Option<&'static Algorithm>),
+    /// The one row is the last applied migration.
+    Last,
+    Drizzle,
 }
 
 const TABLES: &[ForeignTable] = &[
@@ -26,56 +41,65 @@ const TABLES: &[ForeignTable] = &[
         name: DRIZZLE,
         layouts: &[MigrationLayout::Drizzle, MigrationLayout::Folders],
         query: "SELECT created_at, hash FROM __drizzle_migrations",
-        is_applied: is_applied_by_drizzle,
+        is_same: has_version,
+        record: RecordKind::Drizzle,
     },
     ForeignTable {
         name: "goose_db_version",
         layouts: &[MigrationLayout::Goose],
-        query: "SELECT version_id FROM goose_db_version AS this WHERE is_applied AND NOT EXISTS (SELECT 1 FROM \
-                goose_db_version AS later WHERE later.version_id = this.version_id AND later.id > this.id)",
-        is_applied: has_version,
+        query: "SELECT version_id, 1, NULL FROM goose_db_version AS this WHERE version_id > 0 AND is_applied AND NOT EXISTS (SELECT 1 \
+                FROM goose_db_version AS later WHERE later.version_id = this.version_id AND later.id > this.id)",
+        is_same: has_version,
+        record: RecordKind::Each(None),
     },
     ForeignTable {
         name: "gorp_migrations",
         layouts: &[MigrationLayout::SqlMigrate],
-        query: "SELECT id FROM gorp_migrations",
-        is_applied: has_file_name,
+        query: "SELECT id, 1, NULL FROM gorp_migrations",
+        is_same: has_file_name,
+        record: RecordKind::Each(None),
     },
     ForeignTable {
         name: "schema_migrations",
         layouts: &[MigrationLayout::Dbmate],
-        query: "SELECT version FROM schema_migrations",
-        is_applied: has_version,
+        query: "SELECT version, 1, NULL FROM schema_migrations",
+        is_same: has_version,
+        record: RecordKind::Each(None),
     },
     ForeignTable {
         name: "schema_migrations",
         layouts: &[MigrationLayout::Reversible],
-        query: "SELECT version, dirty FROM schema_migrations",
-        is_applied: is_applied_by_golang_migrate,
+        query: "SELECT version, NOT dirty, NULL FROM schema_migrations",
+        is_same: has_version,
+        record: RecordKind::Last,
     },
     ForeignTable {
         name: "_sqlx_migrations",
         layouts: &[MigrationLayout::Plain, MigrationLayout::Reversible],
-        query: "SELECT version FROM _sqlx_migrations WHERE success",
-        is_applied: has_version,
+        query: "SELECT version, success, lower(hex(checksum)) FROM _sqlx_migrations",
+        is_same: has_version,
+        record: RecordKind::Each(Some(&SHA384)),
     },
     ForeignTable {
         name: "d1_migrations",
         layouts: &[MigrationLayout::Plain],
-        query: "SELECT name FROM d1_migrations",
-        is_applied: has_file_name,
+        query: "SELECT name, 1, NULL FROM d1_migrations",
+        is_same: has_file_name,
+        record: RecordKind::Each(None),
     },
     ForeignTable {
         name: "atlas_schema_revisions",
         layouts: &[MigrationLayout::Atlas],
-        query: "SELECT version FROM atlas_schema_revisions WHERE applied = total",
-        is_applied: has_version,
+        query: "SELECT version, applied = total AND coalesce(error, '') = '', NULL FROM atlas_schema_revisions",
+        is_same: has_version,
+        record: RecordKind::Each(None),
     },
     ForeignTable {
         name: "_prisma_migrations",
         layouts: &[MigrationLayout::Folders],
-        query: "SELECT migration_name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL",
-        is_applied: has_folder_name,
+        query: "SELECT migration_name, finished_at IS NOT NULL, checksum FROM _prisma_migrations WHERE rolled_back_at IS NULL",
+        is_same: has_folder_name,
+        record: RecordKind::Each(Some(&SHA256)),
     },
 ];
 
@@ -110,11 +134,24 @@ pub(super) fn read(
             .hint("rename that table, or apply the migrations with the tool that made it"),
             _ => error,
         })?;
-        for (at, migration) in set.migrations.iter().enumerate() {
-            let is_recorded = recorded.iter().any(|row| row.version == migration.version);
-            if !is_recorded && (table.is_applied)(migration, &rows)? {
+        let is_recorded = |migration: &Migration| recorded.iter().any(|row| row.version == migration.version);
+        let rest = set
+            .migrations
+            .iter()
+            .enumerate()
+            .filter(|(_, migration)| !is_recorded(migration));
+        for (at, migration) in rest {
+            let is_applied = match table.record {
+                RecordKind::Drizzle => is_applied_by_drizzle(migration, &rows)?,
+                RecordKind::Last => is_before(migration, &rows),
+                RecordKind::Each(hash) => table.is_applied(migration, &rows, hash)?,
+            };
+            if is_applied {
                 applied.insert(at, table.name);
             }
+        }
+        if table.record != RecordKind::Drizzle {
+            table.check_rows(set, &rows)?;
         }
     }
     Ok(applied)
@@ -131,12 +168,28 @@ pub(super) fn drizzle_records(migration: &Migration) -> Option<[String; 2]> {
 }
 
 fn first_number(row: &[Value]) -> Option<i64> {
-    match row.first()? {
+    to_number(row.first()?)
+}
+
+fn to_number(value: &Value) -> Option<i64> {
+    match value {
         Value::Integer(number) => Some(*number),
         Value::Real(number) => Some(*number as i64),
         Value::Text(text) => text.parse().ok(),
         _ => None,
     }
+}
+
+/// What a row is known by, for messages.
+fn display_name(row: &[Value]) -> String {
+    match row.first() {
+        Some(Value::Text(text)) => text.clone(),
+        _ => first_number(row).map_or_else(String::new, |number| number.to_string()),
+    }
+}
+
+fn is_text(value: &Value, expected: &str) -> bool {
+    matches!(value, Value::Text(text) if text == expected)
 }
 
 fn text_at(row: &[Value], at: usize) -> Option<&str> {
@@ -146,36 +199,81 @@ fn text_at(row: &[Value], at: usize) -> Option<&str> {
     }
 }
 
-fn has_version(migration: &Migration, rows: &[Vec<Value>]) -> Result<bool> {
+fn has_version(migration: &Migration, row: &Value) -> bool {
     let number: Option<i64> = migration.version.parse().ok();
-    Ok(rows.iter().any(|row| {
-        let same_number = number.is_some() && first_number(row) == number;
-        same_number || text_at(row, 0) == Some(&migration.version)
-    }))
+    number.is_some() && to_number(row) == number || is_text(row, &migration.version)
 }
 
-fn has_file_name(migration: &Migration, rows: &[Vec<Value>]) -> Result<bool> {
+fn has_file_name(migration: &Migration, row: &Value) -> bool {
     let name = migration.path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(rows.iter().any(|row| text_at(row, 0) == Some(&*name)))
+    is_text(row, &name)
 }
 
-fn has_folder_name(migration: &Migration, rows: &[Vec<Value>]) -> Result<bool> {
-    Ok(rows.iter().any(|row| text_at(row, 0) == Some(&migration.title())))
+fn has_folder_name(migration: &Migration, row: &Value) -> bool {
+    is_text(row, &migration.title())
 }
 
-/// One row has the version that the database is at.
-fn is_applied_by_golang_migrate(migration: &Migration, rows: &[Vec<Value>]) -> Result<bool> {
-    let Some(row) = rows.first() else { return Ok(false) };
-    if matches!(row.get(1), Some(Value::Integer(dirty)) if *dirty != 0) {
-        return Err(Error::new(
-            Code::Conflict,
-            "a migration was left half applied, as the table schema_migrations says (dirty)",
-        )
-        .hint("bring the database in order with the tool that made the table, then try again"));
+/// Whether a migration comes up to the one that the only row names.
+fn is_before(migration: &Migration, rows: &[Vec<Value>]) -> bool {
+    let last = rows.first().and_then(|row| first_number(row));
+    last.zip(migration.version.parse().ok())
+        .is_some_and(|(last, own): (i64, i64)| own <= last)
+}
+
+impl ForeignTable {
+    /// Whether a migration has a row. Fails where the row's checksum is not that of the file.
+    fn is_applied(&self, migration: &Migration, rows: &[Vec<Value>], hash: Option<&'static Algorithm>) -> Result<bool> {
+        let own = rows
+            .iter()
+            .find(|row| row.first().is_some_and(|row| (self.is_same)(migration, row)));
+        let Some(row) = own else { return Ok(false) };
+        // What a checkout makes of line ends is no change.
+        let texts = [
+            &migration.text,
+            &migration.text.replace("\r\n", "\n"),
+            &migration.text.replace('\n', "\r\n"),
+        ];
+        match (hash, text_at(row, 2)) {
+            (Some(hash), Some(checksum)) => {
+                let of = |text: &&String| checksum::hex(digest(hash, text.as_bytes()).as_ref());
+                if texts.iter().any(|text| of(text) == checksum) {
+                    Ok(true)
+                } else {
+                    Err(super::plan::edited(migration, self.name))
+                }
+            }
+            _ => Ok(true),
+        }
     }
-    Ok(first_number(row)
-        .zip(migration.version.parse().ok())
-        .is_some_and(|(at, own): (i64, i64)| own <= at))
+
+    /// Refuses what a tool left half applied, and what it applied from a file that is gone.
+    fn check_rows(&self, set: &MigrationSet, rows: &[Vec<Value>]) -> Result<()> {
+        for row in rows {
+            let name = display_name(row);
+            if !matches!(row.get(1), Some(Value::Integer(whole)) if *whole != 0) {
+                return Err(Error::new(
+                    Code::Conflict,
+                    format!(
+                        "migration {name} was left half applied, as the table {} says",
+                        self.name
+                    ),
+                )
+                .hint("bring the database in order with the tool that made the table, then try again"));
+            }
+            let has_file = |migration: &Migration| row.first().is_some_and(|row| (self.is_same)(migration, row));
+            if !set.migrations.iter().any(has_file) {
+                return Err(Error::new(
+                    Code::MigrationConflict,
+                    format!(
+                        "migration {name} was applied, as the table {} says, and its file is gone",
+                        self.name
+                    ),
+                )
+                .hint("bring the file back, or name the directory that has it with --dir"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What has a row of its own. Drizzle itself leaves out all that is older than the last row, and says nothing: a migration that
