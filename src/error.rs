@@ -345,6 +345,21 @@ impl Error {
         self.0.hint.as_deref()
     }
 
+    /// The same error with other words: its message, with those of its causes, and its hint go through `change`.
+    #[must_use]
+    pub fn map_text(self, change: impl Fn(&str) -> String) -> Self {
+        let (message, hint) = (self.full_message(), self.hint_text());
+        let (changed, changed_hint) = (change(&message), hint.map(&change));
+        if changed == message && changed_hint.as_deref() == hint {
+            return self;
+        }
+        let changed = Self::new(self.code(), changed);
+        match changed_hint {
+            Some(hint) => changed.hint(hint),
+            None => changed,
+        }
+    }
+
     /// The HTTP status: the kind's, except for a few codes that have a status of their own.
     #[must_use]
     pub fn http_status(&self) -> u16 {

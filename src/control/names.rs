@@ -12,12 +12,20 @@ pub const MAX_NAME: usize = 64;
 /// The group of databases that are not given one. It is made on first use.
 pub const DEFAULT_GROUP: &str = "default";
 
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o']) {
+        "an"
+    } else {
+        "a"
+    }
+}
+
 /// Checks that a text is a name. `noun` is what it would be the name of, for errors.
 fn check(noun: &str, text: &str) -> Result<(), Error> {
     let refuse = |why: String| {
         Err(Error::new(
             Code::InvalidName,
-            format!("{} is not a {noun} name: {why}", quoted(text)),
+            format!("{} is not {} {noun} name: {why}", quoted(text), article(noun)),
         )
         .hint("use 1 to 64 of a-z, 0-9 and -, starting and ending with a letter or digit"))
     };

@@ -11,6 +11,7 @@ use super::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
 use super::promotion::PromotionReport;
 use crate::error::{Code, Error};
 use jiff::Timestamp;
+use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -196,7 +197,15 @@ impl std::str::FromStr for DatabaseExpiry {
             return Ok(Self::Never);
         }
         text.parse().map(Self::At).map_err(|_| {
-            Error::new(Code::InvalidValue, format!("{text:?} is no time with its zone"))
+            let is_time = Pieces::parse(text).is_ok_and(|time| time.time().is_some() && time.offset().is_some());
+            let why = match is_time {
+                true => format!(
+                    "is later than {}, the last time there is",
+                    Timestamp::MAX.strftime("%Y-%m-%dT%H:%M:%SZ")
+                ),
+                false => "is no time with its zone".to_owned(),
+            };
+            Error::new(Code::InvalidValue, format!("{text:?} {why}"))
                 .hint("write one such as 2030-01-31T00:00:00Z, or never")
         })
     }

@@ -2,8 +2,10 @@
 //! starting another program in a sandbox, and opening database files that other processes own or that users sent.
 
 use super::confine::{self, Bounds, Sandbox};
+use super::disk;
 use super::file::child as work;
 use super::file::comparison::{self, ContentComparison};
+use super::file::dump::{LONGEST_DUMP, dump_too_long};
 use super::process::Launch;
 use crate::error::{Code, Error, Result};
 use std::ffi::{OsStr, OsString};
@@ -11,6 +13,7 @@ use std::io::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// The hidden first argument for work on database files.
 const FILE: &str = "__file";
@@ -177,12 +180,57 @@ impl Drop for OpenComparison {
     }
 }
 
-/// Has a helper make a database from a user's dump.
-pub fn restore(sandbox: &Sandbox, dump: &Path, to: &Path) -> Result<()> {
-    ask(sandbox, "restore", dump, to).map(|_| ())
+/// How often it is looked whether somebody still waits for a dump.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Has a helper make a database from a user's dump. It is ended with the error of `is_given_up`, if that has one, and when it takes
+/// longer than a dump may.
+pub fn restore(sandbox: &Sandbox, dump: &Path, to: &Path, is_given_up: &dyn Fn() -> Option<Error>) -> Result<()> {
+    let mut helper = command(sandbox, "restore", dump, to)
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| cannot_run(sandbox, error))?;
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = helper.try_wait().map_err(|error| cannot_run(sandbox, error))? {
+            break status;
+        }
+        // The helper says it itself, in better words, unless it is in a step that does not end.
+        let too_long = (begun.elapsed() > LONGEST_DUMP + LOOK * 20).then(|| dump_too_long(dump));
+        if let Some(error) = too_long.or_else(is_given_up) {
+            let _ = helper.kill();
+            let _ = helper.wait();
+            disk::remove(to)?;
+            return Err(error);
+        }
+        std::thread::sleep(LOOK);
+    };
+    if status.success() {
+        return Ok(());
+    }
+    let mut words = String::new();
+    if let Some(stderr) = &mut helper.stderr {
+        let _ = stderr.read_to_string(&mut words);
+    }
+    Err(to_error(dump, &words))
 }
 
 fn ask(sandbox: &Sandbox, what: &str, from: &Path, to: &Path) -> Result<u8> {
+    let output = command(sandbox, what, from, to)
+        .output()
+        .map_err(|error| cannot_run(sandbox, error))?;
+    match output.status.code().and_then(|code| u8::try_from(code).ok()) {
+        Some(code @ (0 | CONVERTED)) => Ok(code),
+        _ => Err(to_error(from, &String::from_utf8_lossy(&output.stderr))),
+    }
+}
+
+fn cannot_run(sandbox: &Sandbox, error: std::io::Error) -> Error {
+    Error::io(error, format!("cannot run {}", sandbox.torso.display()))
+}
+
+/// A helper that works on one file and writes another.
+fn command(sandbox: &Sandbox, what: &str, from: &Path, to: &Path) -> Command {
     // SQLite makes further files in both directories.
     let write = [from, to]
         .iter()
@@ -203,18 +251,14 @@ fn ask(sandbox: &Sandbox, what: &str, from: &Path, to: &Path) -> Result<u8> {
             environment: Vec::new(),
         },
     );
-    let output = Command::new(&launch.program)
+    let mut command = Command::new(&launch.program);
+    command
         .args(&launch.args)
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .output()
-        .map_err(|error| Error::io(error, format!("cannot run {}", sandbox.torso.display())))?;
-    match output.status.code().and_then(|code| u8::try_from(code).ok()) {
-        Some(code @ (0 | CONVERTED)) => Ok(code),
-        _ => Err(to_error(from, &String::from_utf8_lossy(&output.stderr))),
-    }
+        .stdout(Stdio::null());
+    command
 }
 
 /// Turns a helper's output back into its error.

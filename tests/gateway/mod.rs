@@ -114,6 +114,7 @@ impl Door {
         let origin = CallOrigin {
             client: "test".to_owned(),
             request_id: "r1".to_owned(),
+            ..CallOrigin::default()
         };
         self.hosted.authenticate(&self.owner, &origin).unwrap()
     }

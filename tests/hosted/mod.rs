@@ -85,6 +85,7 @@ pub fn origin() -> CallOrigin {
     CallOrigin {
         client: "test".to_owned(),
         request_id: "r1".to_owned(),
+        ..CallOrigin::default()
     }
 }
 

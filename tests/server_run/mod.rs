@@ -3,6 +3,7 @@
 mod calls;
 mod clients;
 mod damage;
+mod dumps;
 mod faults;
 mod moves;
 mod operate;

@@ -267,7 +267,7 @@ pub(in crate::commands) fn make(
                 None => show_unseen(ctx, request.name).map(|()| None),
             };
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(source.name_in(error)),
     };
     Ok(Some(Made {
         database,

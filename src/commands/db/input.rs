@@ -95,12 +95,7 @@ impl Input {
     /// An error about the file, with what the user called it instead of where it was decoded to.
     pub fn name_in(&self, error: Error) -> Error {
         let Some(decoded) = &self.decoded else { return error };
-        let named = |text: &str| text.replace(&*decoded.path().to_string_lossy(), &self.label.to_string_lossy());
-        let renamed = Error::new(error.code(), named(&error.full_message()));
-        match error.hint_text() {
-            Some(hint) => renamed.hint(named(hint)),
-            None => renamed,
-        }
+        error.map_text(|text| text.replace(&*decoded.path().to_string_lossy(), &self.label.to_string_lossy()))
     }
 }
 

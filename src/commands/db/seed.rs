@@ -109,6 +109,15 @@ impl Source {
         self.from_db.as_ref()
     }
 
+    /// An error about what was uploaded, with the name of the file that it came from.
+    pub fn name_in(&self, error: Error) -> Error {
+        let named = [&self.from_file, &self.from_dump, &self.from_csv];
+        match named.into_iter().find_map(Option::as_deref) {
+            Some(path) => error.map_text(|text| text.replace("the uploaded file", &path.display().to_string())),
+            None => error,
+        }
+    }
+
     /// What it is, in words; none where a database starts empty.
     pub fn described(&self) -> Option<String> {
         let Self {

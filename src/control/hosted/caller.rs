@@ -11,17 +11,36 @@ use crate::sync::{self, lock};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 
 /// Sessions in the cache.
 const REMEMBERED: usize = 10_000;
 
 /// What a request says about itself, for the audit log.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct CallOrigin {
     /// `cli`, `api` or the client's own name.
     pub client: String,
     pub request_id: String,
+    pub presence: ClientPresence,
+}
+
+/// Whether the client still waits for the answer to its request.
+#[derive(Debug, Clone, Default)]
+pub struct ClientPresence(Option<Weak<()>>);
+
+impl ClientPresence {
+    /// Of a client that waits as long as `waiting` lives.
+    #[must_use]
+    pub fn of(waiting: &Arc<()>) -> Self {
+        Self(Some(Arc::downgrade(waiting)))
+    }
+
+    /// True too where it is not known.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.0.as_ref().is_none_or(|waiting| waiting.strong_count() > 0)
+    }
 }
 
 /// A user with a valid token. For one request.

@@ -32,6 +32,7 @@ mod log_position;
 mod organization;
 pub mod permission;
 mod pool;
+mod private_paths;
 mod process_check;
 mod quotas;
 mod secrets;
@@ -52,7 +53,7 @@ pub use backups::{
     BackupPlan, BackupReport, BackupStatus, FailedCopy, RestoredServer, ScheduleStatus, back_up_server,
     check_restore_target, restore_server,
 };
-pub use caller::{CallOrigin, Caller};
+pub use caller::{CallOrigin, Caller, ClientPresence};
 pub use configuration::LogSwitch;
 pub use database_tokens::Grant;
 pub use gauges::InstanceGauge;
@@ -463,15 +464,7 @@ impl Shared {
 
     /// An error as callers may see it: without the paths of the server's files.
     fn discreet(&self, error: Error) -> Error {
-        let dir = self.dir.to_string_lossy();
-        if !error.full_message().contains(&*dir) && error.hint_text().is_none_or(|hint| !hint.contains(&*dir)) {
-            return error;
-        }
-        let hidden = Error::new(error.code(), error.full_message().replace(&*dir, "…"));
-        match error.hint_text() {
-            Some(hint) => hidden.hint(hint.replace(&*dir, "…")),
-            None => hidden,
-        }
+        error.map_text(|text| private_paths::replace_below(text, &self.dir, "(a file of the server's)"))
     }
 }
 

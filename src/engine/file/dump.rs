@@ -20,7 +20,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a dump may run.
-const PATIENCE: Duration = Duration::from_secs(1800);
+pub(in crate::engine) const LONGEST_DUMP: Duration = Duration::from_secs(300);
 
 /// A table that is there while a vector index is added.
 const PLACE: &str = "torso_vector_index_place";
@@ -173,14 +173,26 @@ fn bound(connection: &mut Connection) -> rusqlite::Result<()> {
         }
         _ => Authorization::Allow,
     }))?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LONGEST_DUMP;
     connection.progress_handler(STEPS, Some(move || Instant::now() > deadline))
+}
+
+/// The error of a dump that does not end.
+pub(in crate::engine) fn dump_too_long(dump: &Path) -> Error {
+    Error::new(
+        Code::InvalidFile,
+        format!("{} takes longer than {} s", dump.display(), LONGEST_DUMP.as_secs()),
+    )
+    .hint("send the SQLite file itself; or a part as a dump, and the rest as statements")
 }
 
 /// What SQLite says of a statement, without the statement: it has values of the user's, which no log should have.
 fn words(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        error if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => {
+            format!("it takes longer than {} s", LONGEST_DUMP.as_secs())
+        }
         other => other.to_string(),
     }
 }

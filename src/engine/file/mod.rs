@@ -19,7 +19,7 @@ pub mod child;
 pub mod comparison;
 mod copy;
 #[cfg(feature = "server")]
-mod dump;
+pub(in crate::engine) mod dump;
 mod link;
 mod note;
 mod role;

@@ -114,6 +114,7 @@ struct New {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with the seed")]
 struct NewSeed {
     #[serde(rename = "type")]
     kind: Option<String>,

@@ -27,7 +27,7 @@ use super::gateway::export::{ExportStep, NO_SYNCHRONISATION, is_official_cli};
 use super::request_context::RequestContext;
 use super::{Server, defect};
 use crate::control::endpoints::{ApiEndpoint, ENDPOINTS, Method};
-use crate::control::hosted::{CallOrigin, Caller, Hosted};
+use crate::control::hosted::{CallOrigin, Caller, ClientPresence, Hosted};
 use crate::error::{Code, Error, Result};
 use axum::Router;
 use axum::body::Body;
@@ -200,7 +200,9 @@ async fn handle(endpoint: &'static ApiEndpoint, template: &str, request: Request
         .await;
     }
     let hosted = server.hosted()?;
-    let caller = identify(&server, &hosted, &parts.headers, &meta).await?;
+    // It is gone when nobody waits for this any more.
+    let waiting = Arc::new(());
+    let caller = identify(&server, &hosted, &parts.headers, &meta, ClientPresence::of(&waiting)).await?;
     server.limiter.take(caller.token_id())?;
     let target = RequestTarget {
         parameters: parameters(template, parts.uri.path()).ok_or_else(|| {
@@ -328,11 +330,13 @@ async fn identify(
     hosted: &Arc<Hosted>,
     headers: &HeaderMap,
     meta: &RequestContext,
+    presence: ClientPresence,
 ) -> Result<Caller> {
     let bearer = bearer(headers).unwrap_or_default().to_owned();
     let origin = CallOrigin {
         client: client(agent(headers)).to_owned(),
         request_id: meta.id.clone(),
+        presence,
     };
     let hosted = Arc::clone(hosted);
     let found = work(server, move || hosted.authenticate(&bearer, &origin)).await;
@@ -386,7 +390,7 @@ async fn check_state_access(server: &Arc<Server>, parts: &Parts, meta: &RequestC
         return Ok(StateAccess::Names);
     }
     let hosted = server.hosted()?;
-    let caller = identify(server, &hosted, &parts.headers, meta).await?;
+    let caller = identify(server, &hosted, &parts.headers, meta, ClientPresence::default()).await?;
     let is_operator = work(server, move || hosted.is_operator(&caller)).await?;
     Ok(match is_operator {
         true => StateAccess::Names,

@@ -281,7 +281,10 @@ impl HttpBody for ResponseBody {
                 let error = if this.route.is_primary { lost() } else { no_primary() };
                 Poll::Ready(Some(Ok(Frame::data(this.last_line(&error)))))
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
+            Poll::Ready(Some(Err(error))) => {
+                tracing::warn!(database = %this.route.label, cause = %error, "an answer of a database process broke off");
+                Poll::Ready(Some(Err(error)))
+            }
             Poll::Ready(None) => {
                 let rest = this.restorer.take().map(|mut restorer| restorer.finish());
                 Poll::Ready(rest.filter(|rest| !rest.is_empty()).map(|rest| Ok(Frame::data(rest))))

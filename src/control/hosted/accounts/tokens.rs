@@ -171,9 +171,9 @@ impl CallerAccounts<'_> {
             (Some(group), None) => {
                 return Err(Error::new(
                     Code::InvalidValue,
-                    format!("--group needs --org: which organization does group {group} belong to?"),
+                    format!("a token for group {group} needs the group's organization, which is not named"),
                 )
-                .hint("add --org NAME; torso org list shows yours"));
+                .hint("add its name: --org NAME, or organization in the body; torso org list shows yours"));
             }
         };
         // A restricted token cannot make one with more rights.

@@ -102,7 +102,9 @@ impl OrganizationPlane<'_> {
         request.seed = Some(Seed::DatabaseUpload {
             path: staging.path.clone(),
         });
-        self.shared.with_upload(&self.organization.id, &id, &staging.path, || {
+        let presence = &self.caller.origin().presence;
+        let organization = &self.organization.id;
+        self.shared.with_upload(organization, &id, &staging.path, presence, || {
             if let Some(room) = self.room_for_bytes(plane)? {
                 let size = std::fs::metadata(&staging.path).map_or(0, |metadata| metadata.len());
                 if size > room {

@@ -7,16 +7,19 @@
 //! <data>/uploads/<id>/data          what has arrived
 //! ```
 
-use super::{Engines, Shared, new_id};
+mod dumps;
+
+use super::caller::ClientPresence;
+use super::{Engines, Shared, new_id, private_paths};
 use crate::checksum::{hex, sha256};
+use crate::engine::disk;
 use crate::engine::file::child as work;
-use crate::engine::{child, disk};
 use crate::error::{Code, Error, Result};
 use crate::sqlite_header;
 use crate::sync::lock;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{DirEntry, File};
 use std::io::{ErrorKind, Read, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -62,6 +65,8 @@ pub(super) struct Uploads {
     dir: PathBuf,
     /// Those that somebody writes to or uses now.
     busy: Mutex<HashSet<String>>,
+    /// The dumps among them of which databases are being made.
+    dumps: Mutex<HashMap<String, dumps::RunningDump>>,
 }
 
 /// Keeps others from an upload while it lives.
@@ -97,6 +102,7 @@ impl Uploads {
         Self {
             dir,
             busy: Mutex::default(),
+            dumps: Mutex::default(),
         }
     }
 
@@ -262,6 +268,7 @@ impl Uploads {
     /// Removes an upload that nobody is at work on: how far it was.
     pub fn give_up(&self, organization: &str, id: &str) -> Result<Upload> {
         self.about(id, organization)?;
+        self.end_dump(id)?;
         let _busy = self.reserve(id)?;
         // Whoever had it before may have used it up.
         let (home, about) = self.about(id, organization)?;
@@ -354,6 +361,7 @@ impl Shared {
         organization: &str,
         id: &str,
         to: &Path,
+        presence: &ClientPresence,
         make: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         let uploads = &self.uploads;
@@ -392,14 +400,15 @@ impl Shared {
             return Err(Error::new(Code::InvalidFile, "the uploaded file is empty")
                 .hint("upload a SQLite file, or a dump in SQL; a new database needs neither"));
         }
-        let named = |error: Error| about_upload(error, &[&data, to]);
+        let named = |error: Error| about_upload(error, &data, to);
         if head == sqlite_header::MAGIC {
             self.check_schema(&data).map_err(named)?;
             // The upload keeps it until it is a database: what cannot be made now can be later.
             std::fs::hard_link(&data, to)
                 .map_err(|error| Error::io(error, format!("cannot use {}", data.display())))?;
         } else {
-            self.restore(&data, to).map_err(named)?;
+            let turn = uploads.begin_dump(id, organization)?;
+            self.restore(&data, to, &turn, presence).map_err(named)?;
         }
         let made = make().map_err(named)?;
         uploads.drop(id);
@@ -414,25 +423,19 @@ impl Shared {
             Engines::Files => work::check_schema(file),
         }
     }
-
-    fn restore(&self, dump: &Path, to: &Path) -> Result<()> {
-        match &self.engine {
-            Engines::Sqld(engine) => child::restore(engine.sandbox(), dump, to),
-            Engines::Files => work::restore(dump, to),
-        }
-    }
 }
 
-/// An error that names the upload and not the server's files.
-fn about_upload(error: Error, paths: &[&Path]) -> Error {
-    let text = paths.iter().fold(error.full_message(), |text, path| {
-        text.replace(&*path.to_string_lossy(), "the uploaded file")
-    });
-    let new = Error::new(error.code(), text);
+/// An error that names the upload and not the server's files: those of the upload, and what is made of it beside `made`.
+fn about_upload(error: Error, data: &Path, made: &Path) -> Error {
+    let error = [data, made]
+        .into_iter()
+        .filter_map(Path::parent)
+        .fold(error, |error, dir| {
+            error.map_text(|text| private_paths::replace_below(text, dir, "the uploaded file"))
+        });
     match error.hint_text() {
-        Some(hint) => new.hint(hint),
-        None if error.code() == Code::InvalidFile => new.hint("upload a sound SQLite file, or a dump in SQL"),
-        None => new,
+        None if error.code() == Code::InvalidFile => error.hint("upload a sound SQLite file, or a dump in SQL"),
+        _ => error,
     }
 }
 
