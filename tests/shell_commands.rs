@@ -513,6 +513,12 @@ fn watch_runs_a_statement_again_and_again() {
         )
     );
     let world = World::new();
+    let run = world.torso(["db", "shell", ":memory:", ".watch 0 --count 1 selec"]);
+    assert!(
+        run.stderr.starts_with("Parse error: near \"selec\""),
+        "{}",
+        run.report()
+    );
     for wrong in [
         ".watch 1 select 1",
         ".watch x --count 1 select 1",

@@ -173,3 +173,39 @@ fn shell_that_waits_for_replicas_writes_what_they_have() {
     }
     assert!(!own.work().join("file.db").exists());
 }
+
+/// The write is made; a replica that does not answer holds nobody up, and the shell says that it lags.
+#[test]
+fn shell_ends_while_a_replica_does_not_answer() {
+    let server = Deployment::new();
+    let database = server.database("app");
+    database.sql(&["CREATE TABLE t(a)"]).unwrap();
+    super::until(
+        "the replica has the table",
+        || database.at("lhr").value("SELECT count(*) FROM t"),
+        |answer| answer.as_deref() == Ok("0"),
+    );
+    let world = World::new();
+    let context = [
+        "context",
+        "add",
+        "prod",
+        "--url",
+        server.server().url(),
+        "--token-stdin",
+    ];
+    world.torso_with_input(context, &server.token).success();
+    world.ok(["context", "use", "prod"]);
+    let replica = server.process_in("lhr").unwrap();
+    super::signal(replica, Signal::SIGSTOP);
+    let run = world.torso(["db", "shell", "app", "INSERT INTO t VALUES (1)"]);
+    super::signal(replica, Signal::SIGCONT);
+    let run = run.success();
+    assert!(
+        run.stderr
+            .starts_with("A replica of database app does not have the change yet"),
+        "{}",
+        run.report()
+    );
+    assert_eq!(database.value("SELECT count(*) FROM t").unwrap(), "1");
+}
