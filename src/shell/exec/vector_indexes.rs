@@ -2,7 +2,6 @@
 //! the indexed table, with the statement that makes the index.
 
 use crate::shell::state::script::ScriptTranslation;
-use crate::sqltext::policy::parse_vector_index;
 use crate::sqltext::quote::unquote;
 use crate::sqltext::token::{TokenKind, significant_tokens};
 
@@ -31,14 +30,29 @@ pub fn note(translation: &mut ScriptTranslation, name: &str, sql: &str) {
 
 /// The tables and indexes that hold the content of the vector indexes which these statements make; none where they make none.
 pub fn content_of(statements: impl Iterator<Item = String>) -> Vec<String> {
-    let indexes = statements.filter_map(|sql| parse_vector_index(&sql));
+    let indexes = statements.filter_map(|sql| name_of_vector_index(&sql));
     let mut content: Vec<String> = indexes
-        .flat_map(|index| CONTENT.map(|end| format!("{}{end}", index.name)))
+        .flat_map(|index| CONTENT.map(|end| format!("{index}{end}")))
         .collect();
     if !content.is_empty() {
         content.push(PARAMETERS.to_owned());
     }
     content
+}
+
+/// The name of the vector index that a statement of a schema makes; none where it makes none.
+fn name_of_vector_index(sql: &str) -> Option<String> {
+    let words: Vec<_> = significant_tokens(sql).map(|(_, text)| unquote(text)).collect();
+    let is = |at: usize, word: &str| words.get(at).is_some_and(|text| text.eq_ignore_ascii_case(word));
+    let has_vectors = (0..words.len()).any(|at| is(at, "libsql_vector_idx") && is(at + 1, "("));
+    let mut at = 1 + (0..3).find(|at| is(*at, "INDEX"))?;
+    if is(at, "IF") {
+        at += 3;
+    }
+    if is(at + 1, ".") {
+        at += 2;
+    }
+    (is(0, "CREATE") && has_vectors).then(|| words.get(at).map(|name| name.to_string()))?
 }
 
 /// The first value of each row of an INSERT, where it is a text.
@@ -71,9 +85,12 @@ mod tests {
     fn vector_indexes_of_a_schema_have_their_content_in_three_places() {
         let schema = |sql: &[&str]| content_of(sql.iter().map(|sql| (*sql).to_owned()));
         assert!(schema(&["CREATE TABLE t(a)", "CREATE INDEX i ON t(lower(a))"]).is_empty());
-        assert_eq!(
-            schema(&["CREATE INDEX vi ON v(libsql_vector_idx(e))"]),
-            ["vi_shadow", "vi_shadow_idx", "libsql_vector_meta_shadow"]
-        );
+        for sql in [
+            "CREATE INDEX vi ON v(libsql_vector_idx(e))",
+            "create index if not exists main.\"vi\" on v ( libsql_vector_idx (e, 'metric=l2') )",
+        ] {
+            let content = ["vi_shadow", "vi_shadow_idx", "libsql_vector_meta_shadow"];
+            assert_eq!(schema(&[sql]), content, "{sql}");
+        }
     }
 }
