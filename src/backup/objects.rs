@@ -90,6 +90,16 @@ impl ObjectStorage {
         put.map(drop).map_err(|error| self.failed("write", error))
     }
 
+    /// The size of an object in bytes; none if there is none.
+    pub fn size(&self, name: &str) -> Result<Option<u64>> {
+        let path = self.path(name);
+        match self.runtime.block_on(self.store.head(&path)) {
+            Ok(object) => Ok(Some(object.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed("read", error)),
+        }
+    }
+
     /// Removes an object; one that is not there is as good.
     pub fn delete(&self, name: &str) -> Result<()> {
         let path = self.path(name);

@@ -305,6 +305,17 @@ impl Repository {
         fetched
     }
 
+    /// Whether all contents of a backup are there in their size, so that a new one would have nothing more.
+    pub fn has_contents(&self, manifest: &Manifest) -> Result<bool> {
+        let folder = folder(&manifest.subject, &manifest.id);
+        for stored in &manifest.contents {
+            if self.storage.size(&format!("{folder}/{}", stored.name))? != Some(stored.stored_bytes) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Removes a backup: its manifest first, so that nothing of it is ever taken for a whole one.
     pub fn delete(&self, manifest: &Manifest) -> Result<()> {
         let folder = folder(&manifest.subject, &manifest.id);

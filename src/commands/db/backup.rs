@@ -149,7 +149,10 @@ fn back_up(
     let last = if force {
         None
     } else {
-        repository.newest_kept(database.id.as_str())?
+        match repository.newest_kept(database.id.as_str())? {
+            Some(last) if repository.has_contents(&last)? => Some(last),
+            _ => None,
+        }
     };
     // Before the copy: what is written meanwhile makes the backup look older, never newer than it is.
     let position = plane.content_position(&database.name)?;

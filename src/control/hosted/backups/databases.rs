@@ -127,7 +127,7 @@ impl<'a> DatabaseCopies<'a> {
         Ok(manifest.id)
     }
 
-    /// Whether an earlier backup has the content that a database has at a position.
+    /// Whether an earlier backup has the content that a database has at a position, and has it whole.
     fn is_at(&self, placed: &Placed, earlier: &BackupId, position: &Position) -> Result<bool> {
         let manifest = match self.repository.get(placed.id.as_str(), earlier) {
             Ok(manifest) => manifest,
@@ -137,7 +137,7 @@ impl<'a> DatabaseCopies<'a> {
         };
         let known = manifest.database().and_then(|database| database.position.as_deref());
         let known = known.and_then(|text| serde_json::from_str::<Position>(text).ok());
-        Ok(known.is_some_and(|known| known == *position))
+        Ok(known.is_some_and(|known| known == *position) && self.repository.has_contents(&manifest)?)
     }
 }
 

@@ -78,8 +78,12 @@ pub fn restore_server(
         let home = root.join("organizations").join(&database.organization);
         let seed = embedded::seed_path(&home, &id);
         seed.parent().map_or(Ok(()), disk::private_dir)?;
-        let backup = repository.get(id.as_str(), &database.backup)?;
-        repository.fetch(&backup, &seed, &mut |_, _| check(done))?;
+        let backup = repository
+            .get(id.as_str(), &database.backup)
+            .map_err(|error| of_database(error, &database.name))?;
+        repository
+            .fetch(&backup, &seed, &mut |_, _| check(done))
+            .map_err(|error| of_database(error, &database.name))?;
         disk::set_mode(&seed, disk::PRIVATE)?;
     }
     let mut missing = Vec::new();
@@ -93,6 +97,18 @@ pub fn restore_server(
         databases: server.databases.len(),
         missing,
     })
+}
+
+/// An error about the backup of one database of the server's.
+fn of_database(error: Error, name: &str) -> Error {
+    match error.code() {
+        Code::BackupDamaged | Code::BackupNotFound => {
+            Error::new(error.code(), format!("database {name}: {}", error.full_message())).hint(
+                "choose another backup of the server: torso server backups; each database can be restored alone, too",
+            )
+        }
+        _ => error,
+    }
 }
 
 /// Refuses a directory that has something in it.
