@@ -28,7 +28,7 @@ pub(crate) enum Beyond {
 impl fmt::Display for Beyond {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File => f.write_str("ATTACH or VACUUM INTO"),
+            Self::File => f.write_str("ATTACH"),
             Self::Function(name) => write!(f, "the {name}() function"),
             Self::Module(name) => write!(f, "virtual tables of {name}"),
             Self::Pragma(name) => write!(f, "PRAGMA {name}"),

@@ -267,7 +267,7 @@ mod tests {
             ("SELECT 1;\n.tables\n", "x.sql:2: a dot-command"),
             (
                 "SELECT 1;\nATTACH 'other.db' AS o;\n",
-                "x.sql:2: a script may not use ATTACH or VACUUM INTO, which reaches beyond",
+                "x.sql:2: a script may not use ATTACH, which reaches beyond",
             ),
             (
                 "SELECT 1;\n\nSELECT writefile('/nowhere/x', 'y');\n",
