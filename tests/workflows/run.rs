@@ -144,6 +144,16 @@ fn run_passes_signals_on_and_exits_as_the_command_does() {
 }
 
 #[test]
+fn run_whose_time_is_up_kills_a_command_that_does_not_end() {
+    let world = World::new();
+    let script = "trap '' TERM INT; touch running; sleep 300; sleep 300";
+    let run = world.torso(["run", "--timeout", "1s", "--", "sh", "-c", script]);
+    assert_eq!(run.code(), 7, "{}", run.report());
+    assert!(run.stderr.starts_with("error: stopped after 1s\n"), "{}", run.report());
+    assert_eq!(remains(&world), Vec::<String>::new());
+}
+
+#[test]
 fn run_ends_what_its_command_leaves_running() {
     let world = World::new();
     let leave = "(trap '' TERM; exec sleep 300) > /dev/null 2>&1 & (setsid sleep 300 > /dev/null 2>&1 &) ; exit 0";

@@ -12,11 +12,15 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
-use signal_hook::low_level::siginfo::Cause;
+use signal_hook::low_level::siginfo::{Cause, Process};
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long a command may take to end once its time is up. Then it is killed.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// What became of a command.
 pub enum Outcome {
@@ -53,6 +57,12 @@ impl Signals {
         std::thread::spawn(move || {
             for origin in signals.forever() {
                 receive(&receiver, origin.signal, origin.cause == Cause::Kernel);
+                let is_own = |process: Process| process.pid.cast_unsigned() == std::process::id();
+                if origin.process.is_some_and(is_own) {
+                    // The time is up.
+                    let receiver = Arc::clone(&receiver);
+                    std::thread::spawn(move || kill_after_grace(&receiver));
+                }
             }
         });
         Ok(caught)
@@ -61,6 +71,19 @@ impl Signals {
     /// The exit code for a signal that came while no command ran.
     pub fn exit_code(&self) -> Option<u8> {
         lock(&self.receiver).first.map(code_of_signal)
+    }
+}
+
+/// Kills the command if it still runs a while after its time was up.
+fn kill_after_grace(receiver: &Mutex<Receiver>) {
+    let terminated = lock(receiver).child;
+    std::thread::sleep(GRACE);
+    let receiver = lock(receiver);
+    if let Some(child) = receiver.child
+        && terminated == Some(child)
+    {
+        // It may have ended at this moment.
+        let _ = rustix::process::kill_process(child, Signal::KILL);
     }
 }
 
