@@ -5,6 +5,10 @@
 # after SIGINT, SIGTERM and SIGHUP. If this script itself is killed, a later torso gc destroys the database after six hours.
 set -eu
 
+if [ $# -eq 0 ]; then
+  echo "usage: sh database.sh COMMAND" >&2
+  exit 2
+fi
 name=ci-$(date +%s)-$$-$(od -An -N4 -tx4 /dev/urandom | tr -d ' ')
 command=
 

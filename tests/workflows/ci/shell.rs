@@ -30,6 +30,14 @@ fn ci_script_runs_unchanged_on_files_and_on_a_server() {
 }
 
 #[test]
+fn ci_script_without_a_command_is_a_usage_error() {
+    let checkout = Checkout::on_each_plane().into_iter().next().unwrap();
+    let mut command = checkout.world.command("sh");
+    command.arg(recipe("database.sh"));
+    assert_eq!(Run::of(command).code(), 2);
+}
+
+#[test]
 fn ci_script_that_is_ended_by_a_signal_leaves_no_database() {
     for checkout in Checkout::on_each_plane() {
         for shell in ["sh", "bash"] {
