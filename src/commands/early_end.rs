@@ -5,6 +5,8 @@ use crate::change_outcome::hint_of_changes;
 use crate::error::{Code, Error};
 use crate::shell::interrupt;
 use crate::temporary_files::remove_unfinished;
+#[cfg(unix)]
+use crate::termination;
 use crate::ui::{Ui, report};
 
 /// How errors are printed.
@@ -25,7 +27,9 @@ impl EarlyEnd {
     pub fn on_termination(self) {
         use signal_hook::consts::{SIGHUP, SIGTERM};
         let watched = [(SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP")];
-        let watched = watched.into_iter().filter(|(signal, _)| !is_ignored(*signal));
+        let watched = watched
+            .into_iter()
+            .filter(|(signal, _)| !termination::is_ignored(*signal));
         let names: Vec<(i32, &str)> = watched.collect();
         let Ok(mut signals) = signal_hook::iterator::Signals::new(names.iter().map(|(signal, _)| signal)) else {
             return;
@@ -56,19 +60,4 @@ impl EarlyEnd {
 fn interrupted(message: &str) -> Error {
     let hint = hint_of_changes().unwrap_or("nothing half-made was left behind; run it again");
     Error::new(Code::Interrupted, message).hint(hint)
-}
-
-/// Whether this process was started with a signal ignored, as `nohup` does. It stays ignored then.
-#[cfg(target_os = "linux")]
-fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .is_some_and(|mask| (mask >> (signal - 1)) & 1 == 1)
-}
-
-/// Elsewhere the system does not tell without a change of the signal's handling, so SIGHUP is left as it is.
-#[cfg(all(unix, not(target_os = "linux")))]
-fn is_ignored(signal: i32) -> bool {
-    signal == signal_hook::consts::SIGHUP
 }

@@ -77,6 +77,8 @@ pub struct ServerConfig {
     pub statement_timeout: Duration,
     /// Where the plane keeps its files, for the log.
     pub data_dir: PathBuf,
+    /// Whether SIGHUP stops it. It has no certificate then, which SIGHUP would have it read again.
+    pub ends_with_terminal: bool,
 }
 
 /// What all requests share.
@@ -209,10 +211,13 @@ async fn serve<T: Send + 'static>(
     open: impl FnOnce() -> Result<(Hosted, T)> + Send + 'static,
     started: impl FnOnce(&Hosted, T) -> Result<()>,
 ) -> Result<()> {
-    let mut signals = stop::Signals::new()?;
+    let mut signals = stop::Signals::new(config.ends_with_terminal)?;
     let (stop, stopping) = watch::channel(false);
     let server = Arc::new(Server::new(&config, stopping));
-    let acceptor = certificate::reloading(config.tls)?;
+    let acceptor = match config.ends_with_terminal {
+        true => None,
+        false => certificate::reloading(config.tls)?,
+    };
     let listener = listen::adopt(config.listener)?;
     let accepting = tokio::spawn(listen::accept(listener, acceptor, Arc::clone(&server)));
     let (result, cause) = open_and_wait(&server, &config.data_dir, &mut signals, open, started).await;

@@ -1,4 +1,5 @@
-//! The signals that stop a server: SIGTERM and SIGINT. [`super::certificate`] handles SIGHUP.
+//! The signals that stop a server: SIGTERM and SIGINT, and SIGHUP where it ends with its terminal. Otherwise
+//! [`super::certificate`] handles SIGHUP.
 
 use crate::error::{Error, Result};
 use crate::termination;
@@ -9,14 +10,17 @@ use tokio::sync::watch;
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Option<Signal>,
 }
 
 impl Signals {
-    pub fn new() -> Result<Self> {
+    /// `ends_with_terminal` says whether SIGHUP is one of them.
+    pub fn new(ends_with_terminal: bool) -> Result<Self> {
         let listen = |kind| signal(kind).map_err(|error| Error::io(error, "cannot listen for signals"));
         let signals = Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            hangup: ends_with_terminal.then(|| listen(SignalKind::hangup())).transpose()?,
         };
         termination::note_caught();
         Ok(signals)
@@ -24,7 +28,14 @@ impl Signals {
 
     /// Waits for one, and returns its name.
     pub async fn next(&mut self) -> &'static str {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
+            _ = hangup => "SIGHUP",
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }

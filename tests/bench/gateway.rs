@@ -140,6 +140,7 @@ fn serve(dir: &Path, engine: SqldEngine, tell: Sender<Sides>) -> io::Result<std:
         connections_per_address: 0,
         statement_timeout: torso::control::hosted::LONGEST_STATEMENT,
         data_dir: options.data_dir.clone(),
+        ends_with_terminal: false,
     };
     let started = move |hosted: &Hosted, token: Option<Secret>| {
         let owner = token.as_ref().map_or("", Secret::expose);

@@ -75,6 +75,7 @@ fn running(on: On) -> &'static Running {
             connections_per_address: 0,
             statement_timeout: torso::control::hosted::LONGEST_STATEMENT,
             data_dir: options.data_dir.clone(),
+            ends_with_terminal: false,
         };
         let path = dir.path().to_owned();
         let (tell, told) = mpsc::channel();

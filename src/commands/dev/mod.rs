@@ -18,6 +18,7 @@ use crate::served_file::{self, ServedFile, TakenFile};
 use crate::server::{self, LogFormat, ServerConfig};
 use crate::settings::keys::SettingKey;
 use crate::sync::lock;
+use crate::termination;
 use crate::ui::{Card, Cell, Layout, View};
 use serde::Serialize;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -197,6 +198,8 @@ fn config(listener: TcpListener, file: &Path) -> ServerConfig {
         connections_per_address: 0,
         statement_timeout: crate::control::hosted::LONGEST_STATEMENT,
         data_dir: file.to_owned(),
+        // Unless it is to outlive the terminal, as nohup says.
+        ends_with_terminal: !termination::is_ignored(signal_hook::consts::SIGHUP),
     }
 }
 

@@ -207,6 +207,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             connections_per_address: args.connections_per_address,
             statement_timeout: args.statement_timeout,
             data_dir,
+            ends_with_terminal: false,
         },
         move || start::open(options, quotas, issue_token),
         |hosted, tokens| {
