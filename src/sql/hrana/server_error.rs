@@ -77,6 +77,8 @@ impl ServerError {
             "TRANSACTION_TIMEOUT" => return refusal(Reason::TransactionOver, ENDED, ffi::SQLITE_ABORT, None),
             "TRANSACTION_BUSY" => return refusal(Reason::TransactionOver, text, ffi::SQLITE_ABORT, None),
             "BLOCKED" => return refusal(Reason::Blocked, text, ffi::SQLITE_ERROR, None),
+            // Of what the statement reads, not of the server: it is so again when it is sent again.
+            "TEXT_NOT_UTF8" => return refusal(Reason::Engine, text, ffi::SQLITE_ERROR, None),
             "RESPONSE_TOO_LARGE" => return refusal(Reason::TooLarge, text, ffi::SQLITE_TOOBIG, None),
             _ => {}
         }
@@ -286,6 +288,9 @@ mod tests {
         );
         assert_eq!(refusal("SQLITE_BUSY", "SQLite error: database is locked", "").code, 5);
         assert_eq!(refusal("SQLITE_UNKNOWN", "SQLite error: integer overflow", "").code, 1);
+        // It is so again when the statement is sent again.
+        let failure = refusal("TEXT_NOT_UTF8", "a text in the result is not UTF-8", "").failure(Phase::Step, 0);
+        assert!(matches!(failure, Failure::Sql { code: 1, .. }), "{failure:?}");
     }
 
     #[test]

@@ -213,7 +213,7 @@ impl HranaStream {
             }
             500 if refused.message.contains("utf-8") => {
                 self.uncertain = true;
-                with(Code::Unavailable, "cannot send a text that is not valid UTF-8")
+                with(Code::SqlError, "cannot send a text that is not valid UTF-8")
                     .hint("ask for hex(column) or cast(column as blob)")
             }
             // A proxy's own page, or its few words.
