@@ -193,16 +193,18 @@ impl Scene {
         {
             token.as_object_mut().unwrap().remove("last_used_at");
         }
-        // These say when they were looked at.
+        // All else is measured, and changes by itself.
         for instance in value
             .get_mut("instances")
             .and_then(Value::as_array_mut)
             .into_iter()
             .flatten()
         {
-            for key in ["lag_ms", "lag_frames", "position", "size_bytes", "state", "synced_at"] {
-                instance.as_object_mut().unwrap().remove(key);
-            }
+            let lasting = ["uuid", "name", "type", "region", "hostname", "url"];
+            instance
+                .as_object_mut()
+                .unwrap()
+                .retain(|key, _| lasting.contains(&key.as_str()));
         }
         for database in value
             .get_mut("databases")
