@@ -1,13 +1,12 @@
 //! The only database of the server of `torso dev`: made of the file, and in its place while it runs.
 
-use crate::control::hosted::{self, CallOrigin, Caller, Hosted, HostedOptions, SoleDatabase};
+use crate::control::hosted::{self, CallOrigin, Caller, Hosted, HostedOptions, PRIVATE_FILE, SoleDatabase};
 use crate::control::names::{DatabaseName, OrganizationSlug};
 use crate::control::tokens::{Authorization, Expiration, NewToken, TokenPermissions};
 use crate::control::types::{Configuration, ConfigurationPatch, CreateDatabase, Seed};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::served_file::{ServedFile, TakenFile};
-use std::path::Path;
 
 /// The name of the server's user, and so of the organization.
 pub(super) const OWNER: &str = "dev";
@@ -65,7 +64,7 @@ fn serve(
             size_limit: limits.map(|limits| limits.size_limit.clone()),
             expires_at: None,
         })
-        .map_err(|error| about_file(error, &staging.path, &taken))?;
+        .map_err(|error| about_file(error, &taken))?;
     if let Some(limits) = limits.filter(|limits| limits.block_reads || limits.block_writes) {
         let patch = ConfigurationPatch {
             block_reads: Some(limits.block_reads),
@@ -96,23 +95,12 @@ fn serve(
     Ok((demanded, file))
 }
 
-/// An error about the copy of a file, or about another one beside that, as one about the file. The server's errors have `…` in the
-/// place of its folder.
-fn about_file(error: Error, copy: &Path, taken: &TakenFile) -> Error {
-    let folder = copy.parent().unwrap_or(copy);
-    let folder = folder.strip_prefix(taken.server_folder()).unwrap_or(folder);
-    let folder = format!("…/{}", folder.display());
-    let of_file = |text: &str| match text.split_once(&folder) {
-        // Names in that folder are an id and an ending.
-        Some((before, name_and_rest)) => {
-            let end = name_and_rest.find([' ', ':', ',']).unwrap_or(name_and_rest.len());
-            format!("{before}{}{}", taken.path().display(), &name_and_rest[end..])
-        }
-        None => text.to_owned(),
-    };
-    let of_copy = Error::new(error.code(), of_file(error.message()));
-    match error.hint_text() {
-        Some(hint) => of_copy.hint(of_file(hint)),
-        None => of_copy.hint("the file is unchanged; torso dev has the rules of torso server"),
+/// An error about the copy of a file, or about another one beside that, as one about the file.
+fn about_file(error: Error, taken: &TakenFile) -> Error {
+    let path = taken.path().display().to_string();
+    let of_file = error.map_text(|text| text.replacen(PRIVATE_FILE, &path, 1));
+    match of_file.hint_text() {
+        Some(_) => of_file,
+        None => of_file.hint("the file is unchanged; torso dev has the rules of torso server"),
     }
 }

@@ -61,6 +61,7 @@ pub use hostnames::{Public, Route, label};
 pub use idempotency::{CallRequest, KeyedRequest, RequestAccount, RequestStart};
 pub use log_position::LogPosition;
 pub use organization::Export;
+pub use private_paths::PRIVATE_FILE;
 pub use sole_database::{PrimaryFiles, SoleDatabase};
 pub use uploads::Upload;
 pub use write_gate::PendingWrite;
@@ -464,7 +465,7 @@ impl Shared {
 
     /// An error as callers may see it: without the paths of the server's files.
     fn discreet(&self, error: Error) -> Error {
-        error.map_text(|text| private_paths::replace_below(text, &self.dir, "(a file of the server's)"))
+        error.map_text(|text| private_paths::replace_below(text, &self.dir, PRIVATE_FILE))
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+/// What callers read in the place of a path.
+pub const PRIVATE_FILE: &str = "(a file of the server's)";
+
 /// Characters that end a path in a sentence.
 const ENDS: [char; 8] = ['"', '\'', '`', ',', ';', '(', ')', '…'];
 
