@@ -415,6 +415,7 @@ fn shell_flags_help_and_version_are_those_of_sqlite3() {
       -echo, -eqp, -stats   as in sqlite3; so are -nofollow, -nonce S, -mmap N and -version
       --location CODE       open the replica at this location
       --read-only, -safe    refuse writes; refuse files and programs
+      --wait-replica        end each write when a replica has it too (servers)
     Exit codes: 0 or SQLite's own (1 error, 8 read-only), 7 server unreachable
     At the prompt: .help. Also: torso help shell
     More: torso help db shell. For every command: torso help options
