@@ -26,15 +26,6 @@ impl Deployment {
     fn get(&self, path: &str) -> (u16, Value) {
         self.server().ask("GET", path, None)
     }
-
-    /// Has the program use the server.
-    fn log_in(&self) {
-        self.world.write("token", &self.token);
-        let url = self.server().url();
-        self.world
-            .ok(["context", "add", "there", "--url", url, "--token-file", "token"]);
-        self.world.ok(["context", "use", "there"]);
-    }
 }
 
 fn rows(database: &Database) -> Result<String, String> {

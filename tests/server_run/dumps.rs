@@ -10,20 +10,6 @@ WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) INSERT INTO t SE
 ";
 
 impl Deployment {
-    /// Sends a dump; its id, and the body of a request for a database of it.
-    fn send_dump(&self, name: &str, dump: &str) -> (String, Value) {
-        let sent = Server::client()
-            .post(format!("{}v1/databases/dumps", self.server().url()))
-            .bearer_auth(&self.token)
-            .body(dump.to_owned())
-            .send()
-            .unwrap();
-        let sent: Value = sent.json().unwrap();
-        let seed = json!({ "type": "dump", "url": sent["dump_url"] });
-        let id = sent["upload"].as_str().unwrap().to_owned();
-        (id, json!({ "name": name, "seed": seed }))
-    }
-
     /// The helpers of this server that read dumps.
     fn readers(&self) -> usize {
         let data = self.data().canonicalize().unwrap();
@@ -129,12 +115,7 @@ fn dump_or_file_that_is_refused_is_named_as_the_user_knows_it() {
     let mut bytes = std::fs::read(&cut).unwrap();
     bytes[4096..].fill(0xff);
     std::fs::write(&cut, bytes).unwrap();
-    server.world.write("token", &server.token);
-    let url = server.server().url().to_owned();
-    server
-        .world
-        .ok(["context", "add", "there", "--url", &url, "--token-file", "token"]);
-    server.world.ok(["context", "use", "there"]);
+    server.log_in();
     for file in ["p.db", "cut.db"] {
         let refused = server.world.torso(["db", "create", "app", "--from-file", file]);
         assert_eq!(refused.code(), 1, "{}", refused.report());

@@ -94,6 +94,29 @@ impl Deployment {
         self.server().ok(method, path, body)
     }
 
+    /// Has the program use the server.
+    fn log_in(&self) {
+        self.world.write("token", &self.token);
+        let url = self.server().url();
+        self.world
+            .ok(["context", "add", "there", "--url", url, "--token-file", "token"]);
+        self.world.ok(["context", "use", "there"]);
+    }
+
+    /// Sends a dump; its id, and the body of a request for a database of it.
+    fn send_dump(&self, name: &str, dump: &str) -> (String, Value) {
+        let sent = Server::client()
+            .post(format!("{}v1/databases/dumps", self.server().url()))
+            .bearer_auth(&self.token)
+            .body(dump.to_owned())
+            .send()
+            .unwrap();
+        let sent: Value = sent.json().unwrap();
+        let seed = json!({ "type": "dump", "url": sent["dump_url"] });
+        let id = sent["upload"].as_str().unwrap().to_owned();
+        (id, json!({ "name": name, "seed": seed }))
+    }
+
     /// What is on disk of every replica and primary, for a message: the id of its log, its last frame, when that changed, and
     /// the last lines of its process's log.
     fn replication(&self) -> String {

@@ -185,17 +185,7 @@ fn shell_ends_while_a_replica_does_not_answer() {
         || database.at("lhr").value("SELECT count(*) FROM t"),
         |answer| answer.as_deref() == Ok("0"),
     );
-    let world = World::new();
-    let context = [
-        "context",
-        "add",
-        "prod",
-        "--url",
-        server.server().url(),
-        "--token-stdin",
-    ];
-    world.torso_with_input(context, &server.token).success();
-    world.ok(["context", "use", "prod"]);
+    let world = world_of(&server);
     let replica = server.process_in("lhr").unwrap();
     super::signal(replica, Signal::SIGSTOP);
     let run = world.torso(["db", "shell", "app", "INSERT INTO t VALUES (1)"]);

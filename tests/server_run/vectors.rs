@@ -18,26 +18,12 @@ fn make(server: &Deployment, name: &str) -> Database {
     database
 }
 
-fn log_in(server: &Deployment) {
-    server.world.write("token", &server.token);
-    let url = server.server().url().to_owned();
-    server
-        .world
-        .ok(["context", "add", "there", "--url", &url, "--token-file", "token"]);
-    server.world.ok(["context", "use", "there"]);
-}
-
 #[test]
 fn vector_index_in_a_dump_is_whole_where_it_is_loaded() {
     let server = Deployment::new();
     let database = make(&server, "app");
     let expected = database.value(NEAREST).unwrap();
-    server.world.write("token", &server.token);
-    let url = server.server().url().to_owned();
-    server
-        .world
-        .ok(["context", "add", "there", "--url", &url, "--token-file", "token"]);
-    server.world.ok(["context", "use", "there"]);
+    server.log_in();
     // As torso writes it, and as the server's own process does for other programs.
     let ours = server.world.ok(["db", "shell", "app", ".dump"]);
     let theirs = Server::client()
@@ -51,15 +37,8 @@ fn vector_index_in_a_dump_is_whole_where_it_is_loaded() {
         server.world.write("dump.sql", dump);
         let (seeded, loaded) = (format!("seeded-{maker}"), format!("loaded-{maker}"));
         // As the official CLI sends it.
-        let sent = Server::client()
-            .post(format!("{}v1/databases/dumps", server.server().url()))
-            .bearer_auth(&server.token)
-            .body(dump.clone())
-            .send()
-            .unwrap();
-        let sent: Value = sent.json().unwrap();
-        let seed = json!({ "type": "dump", "url": sent["dump_url"] });
-        server.ok("POST", "/v1/databases", Some(json!({ "name": seeded, "seed": seed })));
+        let (_, request) = server.send_dump(&seeded, dump);
+        server.ok("POST", "/v1/databases", Some(request));
         server.world.ok(["db", "create", &loaded]);
         server.world.ok(["db", "shell", &loaded, ".read dump.sql"]);
         for name in [&seeded, &loaded] {
@@ -81,7 +60,7 @@ fn vector_index_is_whole_after_a_restore_in_place() {
     let server = Deployment::new();
     let database = make(&server, "app");
     let expected = database.value(NEAREST).unwrap();
-    log_in(&server);
+    server.log_in();
     let backup = server
         .world
         .ok(["db", "backup", "app", "--to", "bk", "--output", "json"]);
