@@ -5,6 +5,7 @@ use super::parsed_script::ParsedScript;
 use super::script_error::commit_error;
 use super::{Args, Session, Unseen, query};
 use crate::error::{Code, Error, Result};
+use crate::sqltext::classify::StatementKind;
 use crate::sqltext::quote::unquote;
 use crate::sqltext::token::significant_tokens;
 
@@ -65,7 +66,9 @@ pub(crate) fn run_in_transaction<T>(
 
 /// Whether a statement of a script is `PRAGMA foreign_keys = OFF`, in any of its forms.
 fn turns_foreign_keys_off(script: &ParsedScript) -> bool {
-    script.statements().iter().any(|statement| {
+    let pragmas = script.statements().iter();
+    let mut pragmas = pragmas.filter(|statement| statement.kind == StatementKind::Pragma);
+    pragmas.any(|statement| {
         let words: Vec<String> = significant_tokens(script.text(statement))
             .map(|(_, text)| unquote(text).to_ascii_lowercase())
             .collect();
