@@ -306,14 +306,7 @@ impl Output {
     /// An error that names the file that is asked for, not the temporary one.
     fn name_in(&self, error: Error, path: &Path) -> Error {
         let temporary = self.temporary().display().to_string();
-        let named = Error::new(
-            error.code(),
-            error.full_message().replace(&temporary, &path.display().to_string()),
-        );
-        match error.hint_text() {
-            Some(hint) => named.hint(hint),
-            None => named,
-        }
+        error.map_text(|text| text.replace(&temporary, &path.display().to_string()))
     }
 
     fn temporary(&self) -> &Path {
