@@ -124,8 +124,8 @@ impl Context {
     }
 
     /// Says which project files were passed over, and in which context a project file has commands work.
-    fn tell_project(&self) -> Result<()> {
-        self.tell_passed_over();
+    fn print_project(&self) -> Result<()> {
+        self.warn_of_ignored_project_files();
         if let Some(sentence) = self.settings.overruled_context()? {
             self.ui.warn(sentence);
         }
@@ -137,7 +137,7 @@ impl Context {
     }
 
     /// Warns about project files that were passed over.
-    pub fn tell_passed_over(&self) {
+    pub fn warn_of_ignored_project_files(&self) {
         for sentence in self.settings.take_passed_over() {
             self.ui.warn(sentence);
         }
@@ -148,7 +148,7 @@ impl Context {
             return Ok(plane);
         }
         if !self.hurried {
-            self.tell_project()?;
+            self.print_project()?;
         }
         let plane = match self.settings.server()? {
             Some(server) => Plane::Server(self.client(server)),
@@ -190,7 +190,7 @@ impl Context {
     }
 
     /// Warns about items of a server's lists that could not be read.
-    pub fn tell_skipped(&self) {
+    pub fn warn_of_skipped_items(&self) {
         if let Some(Plane::Server(client)) = self.plane.get() {
             for sentence in client.take_skipped() {
                 self.ui.warn(sentence);

@@ -199,8 +199,8 @@ fn infinite_reals_have_their_sign_or_are_counted() {
     let mut remote = connect(&server.url());
     let reals = [f64::INFINITY, f64::NEG_INFINITY, 1.0].map(Value::Real);
     // Also where results come whole.
-    for tell_costs in [false, true] {
-        remote.tell_costs(tell_costs);
+    for set_cost_tracking in [false, true] {
+        remote.set_cost_tracking(set_cost_tracking);
         let (outcome, result) = run(remote.as_mut(), "select 9e999, -9e999, 1.0").unwrap();
         assert_eq!((outcome.signless_infinities, result.rows), (0, vec![reals.to_vec()]));
     }
@@ -208,7 +208,7 @@ fn infinite_reals_have_their_sign_or_are_counted() {
     let (outcome, result) = run(remote.as_mut(), "insert into t values(-9e999) returning a").unwrap();
     assert_eq!(outcome.signless_infinities, 1);
     assert!(matches!(result.rows[0][..], [Value::Real(real)] if real.is_nan()));
-    remote.tell_costs(false);
+    remote.set_cost_tracking(false);
     let (_, result) = run(remote.as_mut(), "insert into t values(-9e999) returning a").unwrap();
     assert_eq!(result.rows, [[Value::Real(f64::NEG_INFINITY)]]);
     assert_eq!(integer(remote.as_mut(), "select count(*) from t"), 2);

@@ -165,7 +165,7 @@ impl Repository {
     }
 
     /// The newest backup of a database that this key can read and that stays until somebody deletes it.
-    pub fn newest_kept(&self, database: &str) -> Result<Option<Manifest>> {
+    pub fn newest_retained(&self, database: &str) -> Result<Option<Manifest>> {
         let all = self.list(Some(database))?;
         let is_meant = |manifest: &Manifest| {
             let expires = manifest.database().is_some_and(|database| database.expires);

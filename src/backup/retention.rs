@@ -152,7 +152,7 @@ mod tests {
     use super::*;
     use jiff::SignedDuration;
 
-    fn kept(retention: &str, all: &[Timestamp]) -> Vec<String> {
+    fn retained(retention: &str, all: &[Timestamp]) -> Vec<String> {
         let expired = retention.parse::<Retention>().unwrap().expired(all);
         let retained = all.iter().filter(|at| !expired.contains(at));
         retained.map(ToString::to_string).collect()
@@ -172,20 +172,20 @@ mod tests {
     fn retention_keeps_the_newest_of_each_period() {
         let all = two_years();
         let days = ["2026-11-28T18:00:00Z", "2026-11-29T18:00:00Z", "2026-11-30T18:00:00Z"];
-        assert_eq!(kept("3d", &all), days);
+        assert_eq!(retained("3d", &all), days);
         // 30 November 2026 is a Monday.
         assert_eq!(
-            kept("3w", &all),
+            retained("3w", &all),
             ["2026-11-22T18:00:00Z", "2026-11-29T18:00:00Z", "2026-11-30T18:00:00Z"]
         );
         assert_eq!(
-            kept("3m", &all),
+            retained("3m", &all),
             ["2026-09-30T18:00:00Z", "2026-10-31T18:00:00Z", "2026-11-30T18:00:00Z"]
         );
-        assert_eq!(kept("2y", &all), ["2025-12-31T18:00:00Z", "2026-11-30T18:00:00Z"]);
-        assert_eq!(kept("1h", &all), ["2026-11-30T18:00:00Z"]);
+        assert_eq!(retained("2y", &all), ["2025-12-31T18:00:00Z", "2026-11-30T18:00:00Z"]);
+        assert_eq!(retained("1h", &all), ["2026-11-30T18:00:00Z"]);
         // Of the weeks, the last two are among the days; so is the last month.
-        assert_eq!(kept("7d,4w,12m", &all).len(), 7 + 2 + 11);
+        assert_eq!(retained("7d,4w,12m", &all).len(), 7 + 2 + 11);
     }
 
     #[test]
@@ -193,8 +193,8 @@ mod tests {
         let all: Vec<Timestamp> = ["2020-01-01T00:00:00Z", "2023-05-05T00:00:00Z", "2026-11-30T00:00:00Z"]
             .map(|at| at.parse().unwrap())
             .into();
-        assert_eq!(kept("3d", &all).len(), 3);
-        assert_eq!(kept("1y", &all), ["2026-11-30T00:00:00Z"]);
+        assert_eq!(retained("3d", &all).len(), 3);
+        assert_eq!(retained("1y", &all), ["2026-11-30T00:00:00Z"]);
         assert!(Retention::USUAL.expired(&[]).is_empty());
         assert_eq!(Retention::default().expired(&all).len(), 2);
     }

@@ -227,9 +227,9 @@ fn backup_is_only_restored_with_the_key_that_it_was_made_with() {
             .count(),
         2
     );
-    assert_eq!(ours.newest_kept("one").unwrap().unwrap().id, sealed.id);
-    assert_eq!(open.newest_kept("one").unwrap().unwrap().id, plain.id);
-    assert_eq!(other.newest_kept("one").unwrap().map(|one| one.id), None);
+    assert_eq!(ours.newest_retained("one").unwrap().unwrap().id, sealed.id);
+    assert_eq!(open.newest_retained("one").unwrap().unwrap().id, plain.id);
+    assert_eq!(other.newest_retained("one").unwrap().map(|one| one.id), None);
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(super) struct Choice {
 
 impl Choice {
     /// Says who chose, unless the user did on this very line.
-    pub fn tell(&self, ctx: &Context) {
+    pub fn print(&self, ctx: &Context) {
         if self.source != Source::Flag {
             ctx.ui.notice(format!("location {}: {}", self.location, self.reason));
         }

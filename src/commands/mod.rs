@@ -269,8 +269,8 @@ pub fn run(args: Vec<OsString>) -> u8 {
         Some(time_limit) => time_limit.result_of(result),
         None => result,
     };
-    ctx.tell_skipped();
-    ctx.tell_passed_over();
+    ctx.warn_of_skipped_items();
+    ctx.warn_of_ignored_project_files();
     #[cfg(unix)]
     for notice in crate::served_file::take_notices() {
         ui.notice(notice);

@@ -420,7 +420,7 @@ pub trait Session {
     fn end_with_next(&mut self) {}
 
     /// Sets whether costs are wanted from a server, although results then have to come as a whole.
-    fn tell_costs(&mut self, _on: bool) {}
+    fn set_cost_tracking(&mut self, _on: bool) {}
 
     /// Sets who is called for each statement sent to a server; none for nobody. A file has SQLite's own hooks for that.
     fn trace(&mut self, _tracer: Option<Tracer>) {}

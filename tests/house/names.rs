@@ -138,6 +138,11 @@ const SENTENCES: &[&str] = &[
     "that", "was", "were", "what", "which", "who", "whose", "nothing", "nobody", "it", "them",
 ];
 
+/// Words that are no part of a function's name either.
+const PARTS: &[&str] = &[
+    "anew", "asked", "cleared", "given", "giver", "kept", "settle", "settled", "shown", "tell", "told",
+];
+
 /// Every name that the product declares.
 pub fn declared_names() -> Vec<DeclaredName> {
     let mut names = Vec::new();
@@ -165,7 +170,9 @@ pub fn foreign_names(names: &[DeclaredName]) -> Vec<String> {
         let is_in = |list: &[&str]| list.contains(&name.name.as_str());
         match name.kind {
             NameKind::Type | NameKind::PublicType => is_in(TYPES),
-            NameKind::Function => is_in(WORDS) || is_in(FUNCTIONS),
+            NameKind::Function => {
+                is_in(WORDS) || is_in(FUNCTIONS) || name.name.split('_').any(|part| PARTS.contains(&part))
+            }
             NameKind::Variable => is_in(WORDS),
             NameKind::File => is_in(FILES) || is_in(WORDS),
         }

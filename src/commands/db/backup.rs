@@ -149,7 +149,7 @@ fn back_up(
     let last = if force {
         None
     } else {
-        match repository.newest_kept(database.id.as_str())? {
+        match repository.newest_retained(database.id.as_str())? {
             Some(last) if repository.has_contents(&last)? => Some(last),
             _ => None,
         }

@@ -111,7 +111,7 @@ fn reset(ctx: &Context, args: &Args, source: &Database, branch: &Database) -> Re
     let ends = Ends::new(ctx, &source.name, ctx, &branch.name)?;
     // The new end first: else the branch could be destroyed in between.
     let renew = || {
-        if args.expiry.is_given() {
+        if args.expiry.is_set() {
             let patch = ConfigurationPatch {
                 expires_at: Some(args.wanted.expires_at.map_or(DatabaseExpiry::Never, DatabaseExpiry::At)),
                 ..ConfigurationPatch::default()

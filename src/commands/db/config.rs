@@ -155,7 +155,7 @@ fn set(ctx: &Context, args: &Set) -> Result<()> {
         Setting::DeleteProtection => {
             let on = on_off(&args.value)?;
             patch.delete_protection = Some(on);
-            protection_told(on).to_owned()
+            protection_message(on).to_owned()
         }
         Setting::BlockReads => {
             let on = on_off(&args.value)?;
@@ -197,7 +197,7 @@ fn apply(ctx: &Context, name: &DatabaseName, patch: &ConfigurationPatch, message
     ))
 }
 
-fn protection_told(on: bool) -> &'static str {
+fn protection_message(on: bool) -> &'static str {
     if on {
         "Turned delete protection on"
     } else {
@@ -235,5 +235,5 @@ fn protect(ctx: &Context, name: Option<DatabaseName>, on: bool) -> Result<()> {
         delete_protection: Some(on),
         ..ConfigurationPatch::default()
     };
-    apply(ctx, &name, &patch, protection_told(on))
+    apply(ctx, &name, &patch, protection_message(on))
 }

@@ -133,7 +133,7 @@ pub(super) fn run(ctx: &Context, mut args: Args) -> Result<()> {
     let Some(made) = make(ctx, args.name, &args.wanted, &args.source)? else {
         return Ok(());
     };
-    made.tell_choice(ctx);
+    made.print_choice(ctx);
     ctx.ui.notice(made.sentence());
     super::env::print_default(ctx, &made.database)
 }
@@ -143,7 +143,7 @@ pub(super) fn make_and_show(ctx: &Context, name: Option<DatabaseName>, wanted: &
     let Some(made) = make(ctx, name, wanted, source)? else {
         return Ok(());
     };
-    made.tell_choice(ctx);
+    made.print_choice(ctx);
     let (name, sentence) = (made.database.name.clone(), made.sentence());
     let (location_source, location_reason) = made.choice.map(|choice| (choice.source, choice.reason)).unzip();
     let created = Created {
@@ -173,9 +173,9 @@ impl Made {
     }
 
     /// Says who chose the place, unless the user did on this very line.
-    pub fn tell_choice(&self, ctx: &Context) {
+    pub fn print_choice(&self, ctx: &Context) {
         if let Some(choice) = &self.choice {
-            choice.tell(ctx);
+            choice.print(ctx);
         }
     }
 

@@ -16,7 +16,7 @@ pub(super) struct Expiry {
 
 impl Expiry {
     /// Whether the option was used.
-    pub fn is_given(&self) -> bool {
+    pub fn is_set(&self) -> bool {
         self.expires_in.is_some()
     }
 

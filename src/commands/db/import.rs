@@ -102,7 +102,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         let source = Source::of_file(input, kind, args.form);
         return match create::make(ctx, Some(name), &args.wanted, &source)? {
             Some(made) => {
-                made.tell_choice(ctx);
+                made.print_choice(ctx);
                 show(ctx, made)
             }
             None => Ok(()),

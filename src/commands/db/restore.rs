@@ -144,7 +144,7 @@ fn restore_as_new(
     let Some(made) = create::make(ctx, Some(target.clone()), &Wanted::at(place), &source)? else {
         return Ok(());
     };
-    made.tell_choice(ctx);
+    made.print_choice(ctx);
     let sentence = format!(
         "Restored backup {} as new database {target}, as it was {}.",
         manifest.id,

@@ -165,7 +165,7 @@ fn create(ctx: &Context, args: &Create) -> Result<()> {
         }
         Err(error) => return Err(error),
     };
-    choice.tell(ctx);
+    choice.print(ctx);
     let sentence = format!("Created group {} at {}.", group.name, group.primary);
     let created = Created {
         group,

@@ -117,7 +117,7 @@ pub(super) fn subcommands(command: &Command) -> Vec<Row> {
 fn sections(command: &Command, detail: Detail) -> Vec<(String, Vec<Row>)> {
     let own = command.get_arguments().filter(|arg| is_own(arg));
     let mut sections: Vec<(String, Vec<Row>)> = Vec::new();
-    for arg in own.filter(|arg| is_shown(arg, detail)) {
+    for arg in own.filter(|arg| is_visible(arg, detail)) {
         let heading = arg
             .get_help_heading()
             .unwrap_or(if arg.is_positional() { "Arguments" } else { "Options" });
@@ -137,7 +137,7 @@ fn is_own(arg: &Arg) -> bool {
     !arg.is_global_set() && !matches!(arg.get_id().as_str(), "help" | "version")
 }
 
-fn is_shown(arg: &Arg, detail: Detail) -> bool {
+fn is_visible(arg: &Arg, detail: Detail) -> bool {
     let is_hidden = arg.is_hide_set() || (detail == Detail::Screen && arg.is_hide_short_help_set());
     !is_hidden
 }

@@ -104,7 +104,7 @@ fn fill(members: &mut Map<String, Value>, key: &str, value: Value) {
 }
 
 /// Makes a time of what may be a date only, in UTC, and takes out what is no time at all.
-fn mend_time(members: &mut Map<String, Value>, key: &str) {
+fn normalize_time(members: &mut Map<String, Value>, key: &str) {
     let value = text(members, key);
     if value.parse::<Timestamp>().is_ok() {
         return;
@@ -282,7 +282,7 @@ pub(super) fn invite(value: Value) -> Result<Invite> {
                 fill(members, "created_at", at);
             }
         }
-        mend_time(members, "created_at");
+        normalize_time(members, "created_at");
         // Not told everywhere when an invitation is made, and then it is now.
         fill(members, "created_at", json!(Timestamp::now()));
     })
@@ -302,7 +302,7 @@ pub(super) fn api_token(value: Value) -> Result<ApiToken> {
             ],
         );
         for key in ["created_at", "last_used_at", "expires_at"] {
-            mend_time(members, key);
+            normalize_time(members, key);
         }
         fill(members, "id", json!(""));
         fill(members, "scopes", json!([]));

@@ -30,7 +30,7 @@ impl BackupOperations for Embedded {
             return Ok(None);
         };
         let mut position = running.position;
-        if !has_settled(&position) {
+        if !is_conclusive(&position) {
             std::thread::sleep(GRAIN);
             match self.engine.running(&site)? {
                 Some(later) if later.position == position => position = later.position,
@@ -98,7 +98,7 @@ impl Embedded {
 }
 
 /// Whether a further change would be seen in the position.
-fn has_settled(position: &Position) -> bool {
+fn is_conclusive(position: &Position) -> bool {
     if position.frame.is_some() {
         return true;
     }

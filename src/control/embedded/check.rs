@@ -404,7 +404,7 @@ fn work(view: &CatalogView<'_>, rows: &[DatabaseRow], check: &mut Check) -> Resu
             );
         }
     }
-    for (id, former) in view.catalog.kept_instances()? {
+    for (id, former) in view.catalog.retained_instances()? {
         if let Some(name) = names.get(&id) {
             let message = format!("the former primary of {name} in {} has not come back", former.location);
             let fix = "put its disk back if you have it: its file is set aside, and compared with the new primary";

@@ -19,7 +19,7 @@ impl Embedded {
     pub fn take_back_former(&self) -> Result<bool> {
         let Some(view) = self.read()? else { return Ok(false) };
         let (mut back, mut is_awaited) = (BTreeSet::new(), false);
-        for (id, former) in view.catalog.kept_instances()? {
+        for (id, former) in view.catalog.retained_instances()? {
             if is_there(&view, &id, None, &former) {
                 back.insert(id);
             } else {

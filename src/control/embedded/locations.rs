@@ -131,7 +131,7 @@ impl LocationOperations for Embedded {
         };
         change.commit(|catalog| {
             // They would be looked for in the new directory.
-            catalog.forget_kept_instances(code)?;
+            catalog.delete_retained_instances(code)?;
             catalog.insert_location(&row, text)
         })?;
         Ok(describe(self, Some(&row), &BTreeSet::new(), code.clone()))
@@ -151,7 +151,7 @@ impl LocationOperations for Embedded {
             return Err(in_use(code, "it cannot be removed"));
         }
         change.commit(|catalog| {
-            catalog.forget_kept_instances(code)?;
+            catalog.delete_retained_instances(code)?;
             catalog.delete_location(code)
         })?;
         if let Some(dir) = &row.dir

@@ -54,7 +54,7 @@ impl Shared {
     }
 
     /// Has storage be held against changed quotas now. What fails is done in the next round.
-    pub(super) fn look_at_storage(&self) {
+    pub(super) fn enforce_storage_quotas(&self) {
         let _ = self.hold_storage(true);
     }
 

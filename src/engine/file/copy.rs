@@ -156,7 +156,7 @@ pub(super) fn clear(path: &Path) -> Result<()> {
 
 /// The primary's position, taken when its last change is old enough that a further one would get another time stamp.
 /// For a primary that is written to all the time, it is an uncertain position: the copy is good, but counts as stale.
-fn settled_position(at: &Site) -> Result<Position> {
+fn conclusive_position(at: &Site) -> Result<Position> {
     for _ in 0..5 {
         let path = file(at);
         let Some(metadata) = stat(&path)? else { break };
@@ -185,7 +185,7 @@ fn settled_position(at: &Site) -> Result<Position> {
 pub(super) fn replicate(held: Option<&Connection>, from: &Site, to: &Site) -> Result<()> {
     let (source, target, unfinished) = (file(from), file(to), unfinished(to));
     // Taken before the copy: a change meanwhile makes the replica look stale, never fresher than it is.
-    let position = settled_position(from)?;
+    let position = conclusive_position(from)?;
     let result = match held {
         Some(connection) => backup(connection, &source, &unfinished),
         None => open_source(&source).and_then(|connection| backup(&connection, &source, &unfinished)),

@@ -4,7 +4,7 @@
 use super::common::Common;
 use super::file_state::FileState;
 use super::quarantine::{self, Damaged, Trust};
-use super::records::{acknowledged, copy_anew, record, remove_marked};
+use super::records::{acknowledged, mark_for_copying, record, remove_marked};
 use super::role::{ProcessRole, db_path};
 use super::{files, integrity};
 use crate::engine::process::{Process, ProgramEnd};
@@ -210,7 +210,7 @@ impl Health {
             }
             Err(_) if lock(&common.without_primary).contains(id) => return Ok(()),
             Err(_) => {
-                copy_anew(dir, id)?;
+                mark_for_copying(dir, id)?;
                 process.end_and_restart("a replica is damaged and is copied again");
                 return Ok(());
             }

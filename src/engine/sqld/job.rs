@@ -9,7 +9,7 @@ use super::keys::Access;
 use super::log_keys::KeyFiles;
 use super::namespace_requests::NamespaceRequests;
 use super::quarantine;
-use super::records::{acknowledged, copy_anew, is_acknowledged, record, records_dir, size_over_quota};
+use super::records::{acknowledged, is_acknowledged, mark_for_copying, record, records_dir, size_over_quota};
 use super::role::{InstanceConfig, ProcessRole, db_path, free_port, is_free, role_of, write_role};
 use super::{files, host, keys};
 use crate::engine::confine::{self, Bounds};
@@ -306,7 +306,7 @@ impl ProcessJob {
                 ));
                 (quarantine::note(&self.dir, id, &damage), "it is not served")
             }
-            ProcessRole::Replica => (copy_anew(&self.dir, id), "it is copied again"),
+            ProcessRole::Replica => (mark_for_copying(&self.dir, id), "it is copied again"),
         };
         let dir = self.dir.display();
         match done {

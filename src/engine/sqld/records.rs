@@ -104,7 +104,7 @@ pub(super) fn unfinished(dir: &Path) -> Result<Vec<PathBuf>> {
 
 /// Marks a replica's namespace: before the next start of its process, the namespace's files are removed, so that it is
 /// copied again.
-pub(super) fn copy_anew(dir: &Path, id: &str) -> Result<()> {
+pub(super) fn mark_for_copying(dir: &Path, id: &str) -> Result<()> {
     disk::private_dir(&aside_path(dir))?;
     disk::private_file(&aside_path(dir).join(id)).map(drop)
 }

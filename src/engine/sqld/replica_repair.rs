@@ -196,7 +196,7 @@ impl ReplicaRepair {
                 // If it does not answer, it is restarted next.
                 Some(RepairStep::Ask) => drop(replica.admin().and_then(|admin| admin.usage(&key.1))),
                 Some(RepairStep::Restart) => restart = true,
-                Some(RepairStep::CopyAgain) => restart |= records::copy_anew(replica.dir(), &key.1).is_ok(),
+                Some(RepairStep::CopyAgain) => restart |= records::mark_for_copying(replica.dir(), &key.1).is_ok(),
             }
             stuck.insert(key, stuck_replica);
         }

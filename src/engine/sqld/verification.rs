@@ -53,7 +53,7 @@ impl SqldEngine {
     pub(super) fn copy_replica_again(&self, from: &Site, to: &Site) -> Result<()> {
         let primary = self.serving(from)?;
         let replica = self.run_replica(to, &primary)?;
-        records::copy_anew(replica.dir(), &to.instance())?;
+        records::mark_for_copying(replica.dir(), &to.instance())?;
         replica
             .process()
             .restart("a replica differs from its primary and is copied again");

@@ -193,7 +193,13 @@ struct Merge<'m, 'r> {
 }
 
 impl Merge<'_, '_> {
-    fn tell(&mut self, key: &str, kind: DifferenceKind<'_>, here: &Value, there: &Value) -> io::Result<()> {
+    fn report_difference(
+        &mut self,
+        key: &str,
+        kind: DifferenceKind<'_>,
+        here: &Value,
+        there: &Value,
+    ) -> io::Result<()> {
         self.report.difference(&Difference {
             object: &self.table.name,
             row: Some(key),
@@ -221,7 +227,7 @@ impl Merge<'_, '_> {
             self.found.only_there += 1;
             (Value::Null, contents)
         };
-        self.tell(&key, kind, &here, &there)
+        self.report_difference(&key, kind, &here, &there)
     }
 
     /// What the other database has beyond the last row of this one.
@@ -268,7 +274,7 @@ impl Sink for Merge<'_, '_> {
                 let (here, there) = (&row[keys + at], &other[keys + at]);
                 if !is_identical(here, there) {
                     changed = true;
-                    self.tell(&format_key(&row[..keys]), DifferenceKind::Column(column), here, there)?;
+                    self.report_difference(&format_key(&row[..keys]), DifferenceKind::Column(column), here, there)?;
                 }
             }
             self.found.changed += u64::from(changed);

@@ -178,7 +178,7 @@ pub fn restore(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
         super::auth::install_authorizer(shell);
         return match copied {
             Ok(copied) => {
-                tell_left_behind(shell, &copied)?;
+                warn_of_omissions(shell, &copied)?;
                 if copied.has_modules && !matches!(shell.slot().target, None | Some(Target::Memory)) {
                     shell.disconnect();
                 }
@@ -208,7 +208,7 @@ pub fn restore(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
     }
 }
 
-pub fn tell_left_behind(shell: &mut Shell<'_>, copied: &super::transfer::Copied) -> ShellResult {
+pub fn warn_of_omissions(shell: &mut Shell<'_>, copied: &super::transfer::Copied) -> ShellResult {
     for what in &copied.left_behind {
         shell.say(format_args!("Warning: {what}"))?;
     }

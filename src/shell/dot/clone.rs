@@ -1,7 +1,7 @@
 //! `.clone`: a copy made object by object and row by row.
 
 use super::CommandCall;
-use super::backup::{elsewhere, is_url, tell_left_behind, words_of};
+use super::backup::{elsewhere, is_url, warn_of_omissions, words_of};
 use super::local::local;
 use crate::change_outcome::note_lasting_change;
 use crate::shell::state::{Shell, ShellResult};
@@ -13,7 +13,7 @@ use crate::temporary_files::UnfinishedFile;
 use rusqlite::Connection;
 
 /// Says what was cloned, as classic does.
-fn tell_names(shell: &mut Shell<'_>) -> ShellResult {
+fn print_clone_names(shell: &mut Shell<'_>) -> ShellResult {
     let names = "SELECT name FROM sqlite_schema WHERE sql NOT NULL ORDER BY type<>'table', rowid";
     for row in shell.ask(names, &[])? {
         shell.show(format_args!("{}... done", value_to_text(&row[0])))?;
@@ -45,9 +45,9 @@ pub fn clone(shell: &mut Shell<'_>, call: &CommandCall) -> ShellResult {
         Ok(copied) => {
             note_lasting_change();
             if !remote {
-                tell_names(shell)?;
+                print_clone_names(shell)?;
             }
-            return tell_left_behind(shell, &copied);
+            return warn_of_omissions(shell, &copied);
         }
         // What can be read of a damaged file is better than nothing.
         Err(error) if !remote && error.code() == crate::error::Code::InvalidFile => {}

@@ -176,7 +176,7 @@ fn show_result(shell: &mut Shell<'_>, sql: &str, args: &Args) -> ShellResult<(Re
     let Some(session) = &mut shell.connections.slots[shell.connections.active].session else {
         return Err(Interrupt::Exit(1));
     };
-    session.tell_costs(shell.settings.timer || shell.settings.stats > 0);
+    session.set_cost_tracking(shell.settings.timer || shell.settings.stats > 0);
     let hook_output = &shell.tracing.hook_output;
     let Some(rows) = layout.as_ref().and_then(|layout| layout.rows) else {
         let sink = ResultSink::new(&shell.settings, layout.as_ref(), hook_output, &mut shell.out);

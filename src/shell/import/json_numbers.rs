@@ -11,7 +11,7 @@ const KEPT: &str = "\0number:";
 const KEPT_IN_JSON: &str = "\"\\u0000number:";
 
 /// An object's JSON with such numbers as marked texts, so that none loses its digits.
-pub fn with_kept_numbers(json: &[u8]) -> Cow<'_, [u8]> {
+pub fn mark_exact_numbers(json: &[u8]) -> Cow<'_, [u8]> {
     let mut copy: Option<Vec<u8>> = None;
     let (mut at, mut copied, mut quoted) = (0, 0, false);
     while at < json.len() {
@@ -77,7 +77,7 @@ pub fn without_marks(json: String) -> String {
 }
 
 /// The value of a number that was marked; none for any other text. An integer keeps its digits, as text.
-pub fn kept_number(text: &str) -> Option<Value> {
+pub fn exact_number(text: &str) -> Option<Value> {
     let number = text.strip_prefix(KEPT)?;
     Some(if number.contains(['.', 'e', 'E']) {
         Value::Real(number.parse().ok()?)
@@ -95,8 +95,8 @@ mod tests {
     fn json_numbers_beyond_the_types_keep_their_value() {
         let json =
             br#"{"a":1e999,"b":-1e999,"c":18446744073709551616,"d":9223372036854775807,"e":"1e999","f":1.5,"g":"\\"}"#;
-        let object: Json = serde_json::from_slice(&with_kept_numbers(json)).unwrap();
-        let copy = |name: &str| object[name].as_str().and_then(kept_number);
+        let object: Json = serde_json::from_slice(&mark_exact_numbers(json)).unwrap();
+        let copy = |name: &str| object[name].as_str().and_then(exact_number);
         assert_eq!(copy("a"), Some(Value::Real(f64::INFINITY)));
         assert_eq!(copy("b"), Some(Value::Real(f64::NEG_INFINITY)));
         assert_eq!(copy("c"), Some(Value::Text("18446744073709551616".to_owned())));
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(object["e"], "1e999");
         assert_eq!(object["f"], 1.5);
         let nested = r#"[1e999,{"b":-99999999999999999999}]"#;
-        let array: Json = serde_json::from_slice(&with_kept_numbers(nested.as_bytes())).unwrap();
+        let array: Json = serde_json::from_slice(&mark_exact_numbers(nested.as_bytes())).unwrap();
         assert_eq!(without_marks(array.to_string()), nested);
     }
 }

@@ -27,7 +27,7 @@ use crate::sqltext::quote::identifier;
 pub use options::{ImportArgumentError, ImportOptions};
 use progress::{Consumed, Counted, ImportProgress};
 use reader::{CsvFieldReader, FieldEnd, Record};
-use records::{ImportRecords, RecordLines, tell};
+use records::{ImportRecords, RecordLines, report_flaw};
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 use std::process::{Child, Command, Stdio};
@@ -364,7 +364,7 @@ impl Importer<'_, '_> {
         let unreadable = |error| Failure::Connection(self.options.unreadable(error));
         while record.read(reader, &mut |flaw| flaws.push(flaw)).map_err(unreadable)? == Some(FieldEnd::Column) {}
         for flaw in flaws {
-            tell(self.streams.err, self.options.display_name(), flaw).map_err(Failure::Sink)?;
+            report_flaw(self.streams.err, self.options.display_name(), flaw).map_err(Failure::Sink)?;
         }
         Ok(record.count() > 0)
     }

@@ -81,7 +81,7 @@ impl ImportRecords<'_, '_> {
         let mut result = Ok(());
         let (err, progress, file) = (&mut *self.err, &mut *self.progress, self.options.display_name());
         let end = self.record.read(&mut self.reader, &mut |flaw| {
-            result = progress.clear(err).and_then(|()| tell(err, file, flaw));
+            result = progress.clear(err).and_then(|()| report_flaw(err, file, flaw));
         })?;
         result.map(|()| end)
     }
@@ -180,7 +180,7 @@ impl Rows for ImportRecords<'_, '_> {
     }
 }
 
-pub(super) fn tell(stream: &mut dyn Write, file: &str, flaw: Flaw) -> io::Result<()> {
+pub(super) fn report_flaw(stream: &mut dyn Write, file: &str, flaw: Flaw) -> io::Result<()> {
     match flaw {
         Flaw::UnescapedQuote { line } => writeln!(stream, "{file}:{line}: unescaped \" character"),
         Flaw::UnterminatedQuote { line } => writeln!(stream, "{file}:{line}: unterminated \"-quoted field"),

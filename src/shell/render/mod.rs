@@ -225,7 +225,7 @@ impl Sink for Renderer<'_> {
             }
             Some(Body::Grid(grid)) => {
                 grid.row(self.style, row);
-                if grid.settled() {
+                if grid.has_layout() {
                     grid.flow(self.style, &mut self.out)?;
                     self.pass_on()?;
                 }

@@ -217,7 +217,7 @@ impl Session for FileSession {
         true
     }
 
-    fn tell_costs(&mut self, on: bool) {
+    fn set_cost_tracking(&mut self, on: bool) {
         self.verbatim = self.watched || on;
     }
 }

@@ -84,7 +84,7 @@ struct State {
     /// A write is answered when a replica has it.
     wait_replica: bool,
     /// The caller wants costs, which servers do not report with a cursor.
-    tell_costs: bool,
+    set_cost_tracking: bool,
     /// The next statement is the only one.
     ends_with_next: bool,
     /// Is called for each statement sent.
@@ -118,7 +118,7 @@ impl HranaSession {
             keeping_alive: false,
             read_only: false,
             wait_replica: false,
-            tell_costs: false,
+            set_cost_tracking: false,
             ends_with_next: false,
             tracer: None,
         };
@@ -347,8 +347,8 @@ impl Session for HranaSession {
         self.state().ends_with_next = true;
     }
 
-    fn tell_costs(&mut self, on: bool) {
-        self.state().tell_costs = on;
+    fn set_cost_tracking(&mut self, on: bool) {
+        self.state().set_cost_tracking = on;
     }
 
     fn trace(&mut self, tracer: Option<Tracer>) {

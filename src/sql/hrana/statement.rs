@@ -65,7 +65,7 @@ impl Run<'_> {
         if waits || !self.summary.may_return_rows() || self.state.stream.api() == Api::V2 {
             return self.by_pipeline(&args);
         }
-        if self.state.tell_costs {
+        if self.state.set_cost_tracking {
             match self.by_pipeline(&args) {
                 Err(_) if self.too_large => {}
                 done => return done,

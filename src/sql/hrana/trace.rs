@@ -18,7 +18,7 @@ struct Watched<'a> {
 }
 
 impl Watched<'_> {
-    fn tell(&self, what: Moment) {
+    fn trace(&self, what: Moment) {
         (self.tracer)(&Sent {
             sql: self.sql,
             args: self.args,
@@ -36,7 +36,7 @@ impl Watched<'_> {
 
     fn begin(&mut self) {
         if !std::mem::replace(&mut self.begun, true) {
-            self.tell(Moment::Begun);
+            self.trace(Moment::Begun);
         }
     }
 }
@@ -53,7 +53,7 @@ impl Sink for Watched<'_> {
     }
 
     fn row(&mut self, row: &[ValueRef<'_>]) -> io::Result<ControlFlow<()>> {
-        self.tell(Moment::Row);
+        self.trace(Moment::Row);
         self.describe()?;
         self.sink.row(row)
     }
@@ -87,7 +87,7 @@ pub(super) fn traced(
         watched.begin();
     }
     if watched.begun {
-        watched.tell(Moment::Ended(started.elapsed()));
+        watched.trace(Moment::Ended(started.elapsed()));
     }
     ran
 }

@@ -31,7 +31,7 @@ impl Catalog {
     }
 
     /// The former instances whose files are kept, of all databases that there are.
-    pub fn kept_instances(&self) -> Result<Vec<(DatabaseId, FormerInstance)>> {
+    pub fn retained_instances(&self) -> Result<Vec<(DatabaseId, FormerInstance)>> {
         self.rows(
             "SELECT database_id, location, epoch, pool, role, is_kept FROM former_instances
              WHERE is_kept = 1 AND database_id IN (SELECT id FROM databases) ORDER BY database_id, location, epoch",
@@ -51,7 +51,7 @@ impl Catalog {
     }
 
     /// Waits no more for the files of former primaries at a location. Should they come back, they belong to no database.
-    pub fn forget_kept_instances(&self, location: &LocationCode) -> Result<()> {
+    pub fn delete_retained_instances(&self, location: &LocationCode) -> Result<()> {
         self.execute(
             "DELETE FROM former_instances WHERE is_kept = 1 AND location = ?1",
             [location.as_str()],

@@ -116,6 +116,6 @@ fn catalog_locations_in_use_are_those_of_groups_and_databases() {
     assert_eq!(codes, ["ams", "fra", "gru", "iad", "lhr", "nrt", "sin", "syd"]);
     // A former primary that is away is waited for until its location goes.
     assert_eq!(catalog.all_former_instances().unwrap().len(), 2);
-    catalog.forget_kept_instances(&"waw".parse().unwrap()).unwrap();
+    catalog.delete_retained_instances(&"waw".parse().unwrap()).unwrap();
     assert_eq!(catalog.all_former_instances().unwrap().len(), 1);
 }

@@ -5,227 +5,22 @@
 //! from a crash are this one code path. If the observed state is the wanted one, the plan is empty.
 
 pub mod former;
+mod plan;
 mod report;
 mod step;
 
+pub use plan::{ObservedDatabase, ObservedInstance, WantedDatabase, plan};
 pub use report::ReconcileReport;
 pub use step::ReconcileStep;
 
 use super::CatalogView;
 use super::catalog::Catalog;
-use super::catalog::databases::{DatabaseOrigin, DatabaseRow};
+use super::catalog::databases::DatabaseRow;
 use super::catalog::former_instances::FormerInstance;
 use crate::control::names::{DatabaseId, LocationCode};
-use crate::engine::{DatabaseLimits, InstanceRole, Position, Running, Site};
+use crate::engine::{InstanceRole, Position, Running, Site};
 use crate::error::Result;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The wanted state of one database.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WantedDatabase {
-    pub primary: LocationCode,
-    /// Locations of replicas; the primary's is not among them.
-    pub replicas: BTreeSet<LocationCode>,
-    /// What its first primary is made from; none once it has been made.
-    pub origin: Option<DatabaseOrigin>,
-    /// The limits to enforce on it.
-    pub limits: DatabaseLimits,
-}
-
-impl WantedDatabase {
-    fn has(&self, location: &LocationCode) -> bool {
-        self.primary == *location || self.replicas.contains(location)
-    }
-}
-
-/// The observed state at one location.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Have {
-    Primary,
-    /// A primary whose process is not running.
-    Idle,
-    /// A primary whose file is missing or damaged. It is not used, and nothing takes its place.
-    Damaged,
-    Replica {
-        /// The location of the primary it is a copy of.
-        of: String,
-        /// Whether it has everything that the primary has.
-        fresh: bool,
-    },
-    /// A replica whose promotion has begun and must be completed.
-    Promoting,
-    /// A copy of the primary at the location `of` that another program has changed.
-    Altered {
-        of: String,
-    },
-    /// Unknown: the location's directory is away.
-    Unknown,
-}
-
-/// The observed state of one database. A location that is not listed has nothing.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct World {
-    pub seed: bool,
-    pub at: BTreeMap<LocationCode, Have>,
-    /// The limits in force on the wanted primary, if the engine enforces any.
-    pub limits: Option<DatabaseLimits>,
-    /// Whether the database's URL leads to the wanted primary.
-    pub linked: bool,
-    /// Instances of earlier epochs that promotions have left.
-    pub former: Vec<FormerInstance>,
-    /// Whether one of them is the replica that the wanted primary is to be made from.
-    pub has_successor: bool,
-}
-
-/// The steps from the observed state to the wanted one.
-///
-/// Data is removed only at `doomed` locations: only if they are not wanted and, while the database exists, only if they
-/// hold an unaltered copy. A missing primary is not replaced, except from its `origin`.
-#[must_use]
-pub fn plan(want: Option<&WantedDatabase>, doomed: &BTreeSet<LocationCode>, have: &World) -> Vec<ReconcileStep> {
-    let mut steps = Vec::new();
-    let Some(want) = want else {
-        if have.seed {
-            steps.push(ReconcileStep::DropSeed);
-        }
-        steps.extend(doomed.iter().map(|at| ReconcileStep::Drop { at: at.clone() }));
-        steps.extend(have.former.iter().cloned().map(discard));
-        return steps;
-    };
-    let Some(base) = plan_primary(want, doomed, have, &mut steps) else {
-        if have.at.get(&want.primary) == Some(&Have::Damaged) {
-            let readable = |at: &&LocationCode| matches!(have.at.get(*at), Some(Have::Replica { .. }));
-            let replicas = want.replicas.iter().filter(readable);
-            steps.extend(replicas.map(|at| ReconcileStep::ServeAlone { at: at.clone() }));
-        }
-        return steps;
-    };
-    if !have.linked {
-        steps.push(ReconcileStep::Link {
-            at: want.primary.clone(),
-        });
-    }
-    let enforced = have
-        .limits
-        .clone()
-        .or_else(|| (base != Base::Stood).then(DatabaseLimits::default));
-    if enforced.is_some_and(|enforced| enforced != want.limits) {
-        steps.push(ReconcileStep::Configure {
-            at: want.primary.clone(),
-            limits: want.limits.clone(),
-        });
-    }
-    for at in &want.replicas {
-        match have.at.get(at) {
-            Some(Have::Unknown) => continue,
-            Some(Have::Replica { of, fresh: true }) if base == Base::Stood && of == want.primary.as_str() => continue,
-            Some(what) => steps.extend(way_cleared(at, what, &base)),
-            None => {}
-        }
-        steps.push(ReconcileStep::Copy {
-            from: want.primary.clone(),
-            to: at.clone(),
-        });
-    }
-    for at in doomed.iter().filter(|at| !want.has(at)) {
-        steps.extend(have.at.get(at).and_then(|what| way_cleared(at, what, &base)));
-        steps.push(ReconcileStep::Drop { at: at.clone() });
-    }
-    // Only what has its successor is let go.
-    steps.extend(have.former.iter().cloned().map(discard));
-    steps
-}
-
-fn discard(former: FormerInstance) -> ReconcileStep {
-    ReconcileStep::Discard { former }
-}
-
-/// How the wanted primary comes into being.
-#[derive(PartialEq)]
-enum Base {
-    /// It exists.
-    Stood,
-    /// It takes the role over from another location, which becomes a replica.
-    Given(LocationCode),
-    Made,
-}
-
-/// The step that keeps a file aside if it is more than a copy, before its place is used or dropped.
-fn way_cleared(at: &LocationCode, what: &Have, base: &Base) -> Option<ReconcileStep> {
-    match what {
-        Have::Primary if *base == Base::Given(at.clone()) => None,
-        Have::Primary | Have::Idle | Have::Damaged | Have::Altered { .. } | Have::Promoting => {
-            Some(ReconcileStep::SetAside { at: at.clone() })
-        }
-        Have::Replica { .. } | Have::Unknown => None,
-    }
-}
-
-/// Another location that has the primary's role; if there are several, the one that the wanted primary is a copy of.
-fn giver<'a>(want: &WantedDatabase, doomed: &BTreeSet<LocationCode>, have: &'a World) -> Option<&'a LocationCode> {
-    let named = match have.at.get(&want.primary) {
-        Some(Have::Replica { of, .. }) => of.as_str(),
-        _ => "",
-    };
-    let ours = |at: &LocationCode| want.replicas.contains(at) || doomed.contains(at);
-    let others = have
-        .at
-        .iter()
-        .filter(|(at, what)| **at != want.primary && ours(at) && **what == Have::Primary);
-    others.map(|(at, _)| at).max_by_key(|at| at.as_str() == named)
-}
-
-/// Adds the steps to the wanted primary. None if there is no way to it.
-fn plan_primary(
-    want: &WantedDatabase,
-    doomed: &BTreeSet<LocationCode>,
-    have: &World,
-    steps: &mut Vec<ReconcileStep>,
-) -> Option<Base> {
-    let at = want.primary.clone();
-    let here = have.at.get(&at);
-    match here {
-        Some(Have::Primary | Have::Idle) => {
-            if here == Some(&Have::Idle) {
-                steps.push(ReconcileStep::Start { at: at.clone() });
-            }
-            if have.seed {
-                steps.push(ReconcileStep::Adopt { at });
-            }
-            return Some(Base::Stood);
-        }
-        Some(Have::Promoting) => {
-            steps.push(ReconcileStep::Promote { at });
-            return Some(Base::Made);
-        }
-        Some(Have::Unknown | Have::Damaged) => return None,
-        Some(Have::Replica { .. } | Have::Altered { .. }) | None => {}
-    }
-    if let Some(from) = giver(want, doomed, have) {
-        if matches!(here, Some(Have::Altered { .. })) {
-            steps.push(ReconcileStep::SetAside { at: at.clone() });
-        }
-        steps.push(ReconcileStep::Demote {
-            from: from.clone(),
-            to: at.clone(),
-        });
-        steps.push(ReconcileStep::Promote { at });
-        return Some(Base::Given(from.clone()));
-    }
-    let is_copy_of_it =
-        |what: &Have| matches!(what, Have::Replica { of, .. } | Have::Altered { of } if of == at.as_str());
-    match (here, want.origin) {
-        (None, _) if have.has_successor => steps.push(ReconcileStep::TakeOver { at }),
-        // The former primary has given up its role already; the promotion was interrupted.
-        (Some(Have::Replica { .. }), _) if have.at.values().any(is_copy_of_it) => {
-            steps.push(ReconcileStep::Promote { at })
-        }
-        (None, Some(DatabaseOrigin::Seed)) if have.seed => steps.push(ReconcileStep::Adopt { at }),
-        (None, Some(DatabaseOrigin::Empty)) if have.at.is_empty() => steps.push(ReconcileStep::Create { at }),
-        _ => return None,
-    }
-    Some(Base::Made)
-}
 
 /// Observes one database. A location that is away is unknown and reported as a failure.
 fn observe(
@@ -235,9 +30,9 @@ fn observe(
     locations: &BTreeSet<LocationCode>,
     former: Vec<FormerInstance>,
     report: &mut ReconcileReport,
-) -> World {
+) -> ObservedDatabase {
     let successor = |row: &DatabaseRow| former.iter().any(|former| former::is_successor(row, former));
-    let mut world = World {
+    let mut observed = ObservedDatabase {
         has_successor: row.is_some_and(successor),
         former,
         seed: view.plane.seed(id).exists(),
@@ -257,18 +52,22 @@ fn observe(
             })) if row.is_some_and(|row| row.primary == *location) => {
                 let path = view.plane.engine.path(&site(view, id, row, location));
                 report.failures.push((location.clone(), damage.to_error(&path)));
-                Have::Damaged
+                ObservedInstance::Damaged
             }
             Ok(Some(running)) => match running.role {
                 InstanceRole::Primary => {
                     if row.is_some_and(|row| row.primary == *location) {
-                        world.limits = running.limits;
+                        observed.limits = running.limits;
                     }
                     primaries.insert(location.as_str().to_owned(), running.position);
-                    if running.serving { Have::Primary } else { Have::Idle }
+                    if running.serving {
+                        ObservedInstance::Primary
+                    } else {
+                        ObservedInstance::Idle
+                    }
                 }
-                InstanceRole::Promoting => Have::Promoting,
-                InstanceRole::Replica { altered: true, of, .. } => Have::Altered { of },
+                InstanceRole::Promoting => ObservedInstance::Promoting,
+                InstanceRole::Replica { altered: true, of, .. } => ObservedInstance::Altered { of },
                 InstanceRole::Replica { of, position, .. } => {
                     replicas.push((location.clone(), of, position));
                     continue;
@@ -276,16 +75,16 @@ fn observe(
             },
             Err(error) => {
                 report.failures.push((location.clone(), error));
-                Have::Unknown
+                ObservedInstance::Unknown
             }
         };
-        world.at.insert(location.clone(), have);
+        observed.at.insert(location.clone(), have);
     }
     for (location, of, position) in replicas {
         let fresh = primaries.get(&of) == Some(&position);
-        world.at.insert(location, Have::Replica { of, fresh });
+        observed.at.insert(location, ObservedInstance::Replica { of, fresh });
     }
-    world
+    observed
 }
 
 /// Brings one database to its wanted state, as far as possible; with `only`, it leaves all replicas but that one alone.
@@ -302,11 +101,11 @@ pub fn reconcile(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&Location
     }
     let mut report = ReconcileReport::default();
     let former = former::due(view, id, row.as_ref())?;
-    let world = observe(view, id, row.as_ref(), &locations, former, &mut report);
-    let steps = plan(want.as_ref(), &doomed, &world);
+    let observed = observe(view, id, row.as_ref(), &locations, former, &mut report);
+    let steps = plan(want.as_ref(), &doomed, &observed);
     let mut stands = want
         .as_ref()
-        .is_none_or(|want| world.at.get(&want.primary) == Some(&Have::Primary));
+        .is_none_or(|want| observed.at.get(&want.primary) == Some(&ObservedInstance::Primary));
     // A location that is wanted again is no longer doomed.
     let mut spared_or_gone: BTreeSet<LocationCode> = doomed
         .iter()

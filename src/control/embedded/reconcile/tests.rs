@@ -2,6 +2,8 @@
 //! begun again; it drops nothing that is not doomed; and no row is lost.
 
 use super::*;
+use crate::control::embedded::catalog::databases::DatabaseOrigin;
+use crate::engine::DatabaseLimits;
 use proptest::prelude::*;
 
 const CODES: [&str; 4] = ["ams", "fra", "lhr", "syd"];
@@ -13,7 +15,7 @@ fn code(index: usize) -> LocationCode {
 /// A file at a location: what it is, and the rows in it.
 #[derive(Debug, Clone, PartialEq)]
 struct File {
-    have: Have,
+    have: ObservedInstance,
     rows: BTreeSet<u32>,
 }
 
@@ -30,22 +32,22 @@ struct Model {
 }
 
 impl Model {
-    fn world(&self, want: Option<&WantedDatabase>) -> World {
+    fn observed(&self, want: Option<&WantedDatabase>) -> ObservedDatabase {
         let at = self
             .at
             .iter()
             .map(|(at, file)| (at.clone(), file.have.clone()))
             .collect();
-        World {
+        ObservedDatabase {
             seed: self.seed.is_some(),
             limits: self.limits.clone(),
             linked: want.is_none_or(|want| self.link.as_ref() == Some(&want.primary)),
             at,
-            ..World::default()
+            ..ObservedDatabase::default()
         }
     }
 
-    fn file(&mut self, at: &LocationCode, have: Have, rows: BTreeSet<u32>) {
+    fn file(&mut self, at: &LocationCode, have: ObservedInstance, rows: BTreeSet<u32>) {
         self.at.insert(at.clone(), File { have, rows });
     }
 
@@ -54,25 +56,33 @@ impl Model {
         match step {
             ReconcileStep::Create { at } => {
                 assert!(!self.at.contains_key(at), "creates over something");
-                self.file(at, Have::Primary, BTreeSet::new());
+                self.file(at, ObservedInstance::Primary, BTreeSet::new());
             }
             ReconcileStep::Start { at } => {
                 let file = self.at.get_mut(at).expect("a primary to start");
-                assert_eq!(file.have, Have::Idle);
-                file.have = Have::Primary;
+                assert_eq!(file.have, ObservedInstance::Idle);
+                file.have = ObservedInstance::Primary;
             }
             ReconcileStep::Configure { at, limits } => {
-                assert_eq!(self.at[at].have, Have::Primary, "sets limits on what is no primary");
+                assert_eq!(
+                    self.at[at].have,
+                    ObservedInstance::Primary,
+                    "sets limits on what is no primary"
+                );
                 self.limits = Some(limits.clone());
             }
             ReconcileStep::Adopt { at } => {
                 let seed = self.seed.take().expect("a seed");
                 if !self.at.contains_key(at) {
-                    self.file(at, Have::Primary, seed);
+                    self.file(at, ObservedInstance::Primary, seed);
                 }
             }
             ReconcileStep::Link { at } => {
-                assert_eq!(self.at[at].have, Have::Primary, "links to what is no primary");
+                assert_eq!(
+                    self.at[at].have,
+                    ObservedInstance::Primary,
+                    "links to what is no primary"
+                );
                 self.link = Some(at.clone());
             }
             ReconcileStep::SetAside { at } => {
@@ -81,37 +91,50 @@ impl Model {
             }
             ReconcileStep::Demote { from, to } => {
                 let rows = self.at[from].rows.clone();
-                assert_eq!(self.at[from].have, Have::Primary);
+                assert_eq!(self.at[from].have, ObservedInstance::Primary);
                 if let Some(there) = self.at.get(to) {
-                    assert!(matches!(there.have, Have::Replica { .. }), "overwrites {there:?}");
+                    assert!(
+                        matches!(there.have, ObservedInstance::Replica { .. }),
+                        "overwrites {there:?}"
+                    );
                 }
                 self.file(
                     to,
-                    Have::Replica {
+                    ObservedInstance::Replica {
                         of: from.as_str().to_owned(),
                         fresh: false,
                     },
                     rows,
                 );
-                self.at.get_mut(from).unwrap().have = Have::Replica {
+                self.at.get_mut(from).unwrap().have = ObservedInstance::Replica {
                     of: to.as_str().to_owned(),
                     fresh: false,
                 };
             }
             ReconcileStep::Promote { at } => {
                 let file = self.at.get_mut(at).expect("a replica to promote");
-                assert!(matches!(file.have, Have::Replica { .. } | Have::Promoting));
-                file.have = Have::Primary;
+                assert!(matches!(
+                    file.have,
+                    ObservedInstance::Replica { .. } | ObservedInstance::Promoting
+                ));
+                file.have = ObservedInstance::Primary;
             }
             ReconcileStep::Copy { from, to } => {
-                assert_eq!(self.at[from].have, Have::Primary, "copies from what is no primary");
+                assert_eq!(
+                    self.at[from].have,
+                    ObservedInstance::Primary,
+                    "copies from what is no primary"
+                );
                 if let Some(there) = self.at.get(to) {
-                    assert!(matches!(there.have, Have::Replica { .. }), "overwrites {there:?}");
+                    assert!(
+                        matches!(there.have, ObservedInstance::Replica { .. }),
+                        "overwrites {there:?}"
+                    );
                 }
                 let rows = self.at[from].rows.clone();
                 self.file(
                     to,
-                    Have::Replica {
+                    ObservedInstance::Replica {
                         of: from.as_str().to_owned(),
                         fresh: true,
                     },
@@ -124,7 +147,7 @@ impl Model {
             }
             ReconcileStep::ServeAlone { at } => {
                 assert!(
-                    matches!(self.at[at].have, Have::Replica { .. }),
+                    matches!(self.at[at].have, ObservedInstance::Replica { .. }),
                     "serves what is no replica"
                 );
             }
@@ -169,11 +192,11 @@ fn want() -> impl Strategy<Value = WantedDatabase> {
 
 fn file() -> impl Strategy<Value = File> {
     let have = prop_oneof![
-        3 => Just(Have::Primary),
-        4 => (0..4_usize, any::<bool>()).prop_map(|(of, fresh)| Have::Replica { of: CODES[of].to_owned(), fresh }),
-        1 => Just(Have::Idle),
-        1 => (0..4_usize).prop_map(|of| Have::Altered { of: CODES[of].to_owned() }),
-        1 => Just(Have::Promoting),
+        3 => Just(ObservedInstance::Primary),
+        4 => (0..4_usize, any::<bool>()).prop_map(|(of, fresh)| ObservedInstance::Replica { of: CODES[of].to_owned(), fresh }),
+        1 => Just(ObservedInstance::Idle),
+        1 => (0..4_usize).prop_map(|of| ObservedInstance::Altered { of: CODES[of].to_owned() }),
+        1 => Just(ObservedInstance::Promoting),
     ];
     (have, proptest::collection::btree_set(0..9_u32, 0..4)).prop_map(|(have, rows)| File { have, rows })
 }
@@ -202,9 +225,9 @@ fn doomed() -> impl Strategy<Value = BTreeSet<LocationCode>> {
 }
 
 /// Plans and takes steps until the plan is empty.
-fn settle(model: &mut Model, want: Option<&WantedDatabase>, doomed: &BTreeSet<LocationCode>) {
+fn reconcile_until_equal(model: &mut Model, want: Option<&WantedDatabase>, doomed: &BTreeSet<LocationCode>) {
     for _ in 0..3 {
-        let steps = plan(want, &left(doomed, model), &model.world(want));
+        let steps = plan(want, &left(doomed, model), &model.observed(want));
         if steps.is_empty() {
             return;
         }
@@ -212,26 +235,26 @@ fn settle(model: &mut Model, want: Option<&WantedDatabase>, doomed: &BTreeSet<Lo
     }
     panic!(
         "does not come to rest: {:?}",
-        plan(want, &left(doomed, model), &model.world(want))
+        plan(want, &left(doomed, model), &model.observed(want))
     );
 }
 
 /// Whether anything can be made a primary where one is wanted.
 fn can_stand(want: &WantedDatabase, doomed: &BTreeSet<LocationCode>, model: &Model) -> bool {
-    !plan(Some(want), doomed, &model.world(Some(want))).is_empty()
+    !plan(Some(want), doomed, &model.observed(Some(want))).is_empty()
         || model
             .at
             .get(&want.primary)
-            .is_some_and(|file| matches!(file.have, Have::Primary | Have::Idle))
+            .is_some_and(|file| matches!(file.have, ObservedInstance::Primary | ObservedInstance::Idle))
 }
 
 fn assert_as_wanted(want: &WantedDatabase, model: &Model) {
-    assert_eq!(model.at[&want.primary].have, Have::Primary);
+    assert_eq!(model.at[&want.primary].have, ObservedInstance::Primary);
     assert_eq!(model.link.as_ref(), Some(&want.primary));
     assert_eq!(*model.limits.as_ref().unwrap_or(&want.limits), want.limits);
     for at in &want.replicas {
         let of = want.primary.as_str().to_owned();
-        assert_eq!(model.at[at].have, Have::Replica { of, fresh: true });
+        assert_eq!(model.at[at].have, ObservedInstance::Replica { of, fresh: true });
     }
 }
 
@@ -242,7 +265,7 @@ proptest! {
     fn reconcile_reaches_what_is_wanted_and_then_plans_nothing(want in want(), start in model(), doomed in doomed()) {
         let mut model = start.clone();
         let can = can_stand(&want, &doomed, &start);
-        settle(&mut model, Some(&want), &doomed);
+        reconcile_until_equal(&mut model, Some(&want), &doomed);
         if can {
             assert_as_wanted(&want, &model);
             // Nothing is left at doomed locations, nor forgotten elsewhere.
@@ -250,17 +273,17 @@ proptest! {
                 prop_assert!(!model.at.contains_key(at));
             }
         }
-        prop_assert!(plan(Some(&want), &left(&doomed, &model), &model.world(Some(&want))).is_empty());
+        prop_assert!(plan(Some(&want), &left(&doomed, &model), &model.observed(Some(&want))).is_empty());
     }
 
     #[test]
     fn reconcile_after_a_crash_at_any_step_repairs(want in want(), start in model(), doomed in doomed()) {
         let can = can_stand(&want, &doomed, &start);
-        let steps = plan(Some(&want), &doomed, &start.world(Some(&want)));
+        let steps = plan(Some(&want), &doomed, &start.observed(Some(&want)));
         for cut in 0..steps.len() {
             let mut model = start.clone();
             steps[..cut].iter().for_each(|step| model.take(step));
-            settle(&mut model, Some(&want), &doomed);
+            reconcile_until_equal(&mut model, Some(&want), &doomed);
             if can {
                 assert_as_wanted(&want, &model);
             }
@@ -270,7 +293,7 @@ proptest! {
     #[test]
     fn reconcile_without_a_wanted_state_deletes_nothing(want in want(), start in model(), doomed in doomed()) {
         let mut model = start.clone();
-        settle(&mut model, Some(&want), &doomed);
+        reconcile_until_equal(&mut model, Some(&want), &doomed);
         for (at, file) in &start.at {
             if !want.has(at) && !doomed.contains(at) && *at != want.primary {
                 // What nobody wants and nobody doomed is there, unless it was the primary that handed its role over.
@@ -285,10 +308,10 @@ proptest! {
     #[test]
     fn reconcile_keeps_rows_that_are_in_no_other_copy(want in want(), start in model(), doomed in doomed()) {
         let mut model = start.clone();
-        settle(&mut model, Some(&want), &doomed);
+        reconcile_until_equal(&mut model, Some(&want), &doomed);
         let after = model.rows();
         for (at, file) in &start.at {
-            if !matches!(file.have, Have::Replica { .. }) {
+            if !matches!(file.have, ObservedInstance::Replica { .. }) {
                 prop_assert!(file.rows.is_subset(&after), "{at}: {file:?} lost rows");
             }
         }
@@ -297,7 +320,7 @@ proptest! {
     #[test]
     fn reconcile_of_a_destroyed_database_removes_all_of_it(start in model(), doomed in doomed()) {
         let mut model = start.clone();
-        settle_destroyed(&mut model, &doomed);
+        reconcile_destroyed(&mut model, &doomed);
         for at in start.at.keys() {
             prop_assert_eq!(model.at.contains_key(at), !doomed.contains(at));
         }
@@ -306,9 +329,9 @@ proptest! {
 
     #[test]
     fn reconcile_leaves_locations_that_it_cannot_see_alone(want in want(), start in model(), doomed in doomed(), away in 0..4_usize) {
-        let mut world = start.world(Some(&want));
-        world.at.insert(code(away), Have::Unknown);
-        for step in plan(Some(&want), &doomed, &world) {
+        let mut observed = start.observed(Some(&want));
+        observed.at.insert(code(away), ObservedInstance::Unknown);
+        for step in plan(Some(&want), &doomed, &observed) {
             let touched = match &step {
                 ReconcileStep::Demote { from, to } | ReconcileStep::Copy { from, to } => vec![from.clone(), to.clone()],
                 ReconcileStep::Drop { .. } | ReconcileStep::DropSeed => vec![],
@@ -319,11 +342,11 @@ proptest! {
     }
 }
 
-fn settle_destroyed(model: &mut Model, doomed: &BTreeSet<LocationCode>) {
-    for step in plan(None, &left(doomed, model), &model.world(None)) {
+fn reconcile_destroyed(model: &mut Model, doomed: &BTreeSet<LocationCode>) {
+    for step in plan(None, &left(doomed, model), &model.observed(None)) {
         model.take(&step);
     }
-    assert!(plan(None, &left(doomed, model), &model.world(None)).is_empty());
+    assert!(plan(None, &left(doomed, model), &model.observed(None)).is_empty());
 }
 
 #[test]
@@ -334,19 +357,19 @@ fn reconcile_of_a_missing_primary_makes_no_empty_one() {
         origin: None,
         limits: DatabaseLimits::default(),
     };
-    let replica = Have::Replica {
+    let replica = ObservedInstance::Replica {
         of: CODES[0].to_owned(),
         fresh: false,
     };
-    let world = World {
+    let observed = ObservedDatabase {
         seed: false,
         limits: None,
         linked: false,
         at: [(code(1), replica)].into(),
-        ..World::default()
+        ..ObservedDatabase::default()
     };
-    assert_eq!(plan(Some(&want), &BTreeSet::new(), &world), []);
-    assert_eq!(plan(Some(&want), &BTreeSet::new(), &World::default()), []);
+    assert_eq!(plan(Some(&want), &BTreeSet::new(), &observed), []);
+    assert_eq!(plan(Some(&want), &BTreeSet::new(), &ObservedDatabase::default()), []);
 }
 
 #[test]
@@ -357,16 +380,16 @@ fn reconcile_of_a_promotion_demotes_promotes_and_copies_back() {
         origin: None,
         limits: DatabaseLimits::default(),
     };
-    let replica = Have::Replica {
+    let replica = ObservedInstance::Replica {
         of: CODES[0].to_owned(),
         fresh: true,
     };
-    let world = World {
+    let observed = ObservedDatabase {
         seed: false,
         limits: None,
         linked: false,
-        at: [(code(0), Have::Primary), (code(1), replica)].into(),
-        ..World::default()
+        at: [(code(0), ObservedInstance::Primary), (code(1), replica)].into(),
+        ..ObservedDatabase::default()
     };
     let expected = [
         ReconcileStep::Demote {
@@ -380,5 +403,5 @@ fn reconcile_of_a_promotion_demotes_promotes_and_copies_back() {
             to: code(0),
         },
     ];
-    assert_eq!(plan(Some(&want), &BTreeSet::new(), &world), expected);
+    assert_eq!(plan(Some(&want), &BTreeSet::new(), &observed), expected);
 }

@@ -118,7 +118,7 @@ impl ServerOperations for CallerAccounts<'_> {
         self.operate("set quotas", entry, || {
             let slug = quota.organization.as_ref().map(OrganizationSlug::as_str);
             self.shared.set_quota(&quota.name, slug, quota.value)?;
-            self.shared.look_at_storage();
+            self.shared.enforce_storage_quotas();
             Ok(())
         })
     }

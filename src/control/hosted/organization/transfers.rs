@@ -215,12 +215,12 @@ impl OrganizationPlane<'_> {
         };
         let moved = self.replace((plane, &database, &before), there, group, (&mut row, &mut moving));
         // Whether it came to its end or is to be undone is seen by what there is.
-        let settled = self.shared.finish_transfer(&row);
+        let is_finished = self.shared.finish_transfer(&row);
         if moved.is_ok() {
             let (slug, from) = (&self.organization.slug, self.organization.id.as_str());
             self.shared.keep_labels(&placed, slug, &row.copy_id, Some(from))?;
         }
-        match (moved, settled) {
+        match (moved, is_finished) {
             (moved, Ok(())) => moved,
             (moved, Err(error)) => {
                 self.shared.keep_trying();

@@ -94,7 +94,7 @@ pub async fn forward(core: &Arc<Core>, inspected: InspectedParts) -> Result<Resp
     let labelled = stream.labelled.filter(|_| is_ok);
     let length = content_length(&head.headers);
     let (body, read) = match stream.read.filter(|_| is_ok) {
-        Some((read, ReadPlace::Kept)) => {
+        Some((read, ReadPlace::OpenStream)) => {
             let (answer, length) = ReadAnswer::begin(core, read, body, length).await;
             set_content_length(&mut head.headers, length);
             (AnswerBody::Read(answer), None)

@@ -78,7 +78,7 @@ impl StreamUse {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadPlace {
     Own,
-    Kept,
+    OpenStream,
 }
 
 /// A body that was inspected.
@@ -124,13 +124,13 @@ impl InspectedBody {
             replaceable: name,
             is_continued: false,
             write: WriteUse::ReadsOnly,
-            read: Some((read, ReadPlace::Kept)),
+            read: Some((read, ReadPlace::OpenStream)),
             is_query: true,
         }
     }
 
-    fn is_read_in_kept_stream(&self) -> bool {
-        matches!(self.read, Some((_, ReadPlace::Kept)))
+    fn is_read_in_open_stream(&self) -> bool {
+        matches!(self.read, Some((_, ReadPlace::OpenStream)))
     }
 }
 
@@ -171,7 +171,7 @@ impl Inspected {
             let answers_baton =
                 matches!(endpoint.kind, EndpointKind::Call | EndpointKind::Cursor) && endpoint.names_a_stream();
             answers_baton
-                && !body.is_read_in_kept_stream()
+                && !body.is_read_in_open_stream()
                 && !(endpoint.kind == EndpointKind::Call && ends_stream(*encoding, &body.bytes))
         });
         let position = PositionUse::new(

@@ -6,7 +6,7 @@
 
 mod object;
 
-use super::json_numbers::{kept_number, with_kept_numbers, without_marks};
+use super::json_numbers::{exact_number, mark_exact_numbers, without_marks};
 use super::progress::ImportProgress;
 use super::records::RecordLines;
 use super::{ImportOptions, definitions, execute, say};
@@ -191,7 +191,7 @@ fn stored(value: Json) -> Value {
             (None, Some(real)) => Value::Real(real),
             (None, None) => Value::Text(number.to_string()),
         },
-        Json::String(text) => kept_number(&text).unwrap_or(Value::Text(text)),
+        Json::String(text) => exact_number(&text).unwrap_or(Value::Text(text)),
         nested => Value::Text(without_marks(nested.to_string())),
     }
 }
@@ -332,7 +332,7 @@ impl<'a> Objects<'a> {
         }
         self.cut()?;
         self.comma_due = self.array;
-        let object: Object = serde_json::from_slice(&with_kept_numbers(&self.text))
+        let object: Object = serde_json::from_slice(&mark_exact_numbers(&self.text))
             .map_err(|error| self.wrong(&format!("this is not JSON: {error}")))?;
         match object.same_column() {
             Some((one, other)) => Err(self.wrong(&format!("the keys \"{one}\" and \"{other}\" are the same column"))),

@@ -81,7 +81,7 @@ impl Grid {
     /// Keeps a row.
     pub fn row(&mut self, style: &Style, row: &[ValueRef<'_>]) {
         if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
-            let room = if self.settled() { 0 } else { CHUNK + CHUNK / 16 };
+            let room = if self.has_layout() { 0 } else { CHUNK + CHUNK / 16 };
             self.chunks.push(Vec::with_capacity(room));
         }
         let Some(chunk) = self.chunks.last_mut() else { return };
@@ -146,7 +146,7 @@ impl Grid {
     }
 
     /// Whether rows are written as they come.
-    pub fn settled(&self) -> bool {
+    pub fn has_layout(&self) -> bool {
         self.frame.is_some()
     }
 
