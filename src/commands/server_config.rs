@@ -2,9 +2,10 @@
 
 use super::DryRun;
 use super::answers::{self, Done};
+use super::server_values::{VerifyInterval, verify_interval};
 use crate::context::Context;
-use crate::control::accounts::{ServerConfiguration, ServerConfigurationPatch};
 use crate::control::names::LocationCode;
+use crate::control::server_configuration::{ServerConfiguration, ServerConfigurationPatch};
 use crate::error::Result;
 use crate::ui::{Card, Cell, Layout, View};
 use clap::Subcommand;
@@ -48,11 +49,17 @@ impl View for ServerSettings {
             None => Cell::text("all"),
         };
         let level = Cell::maybe(self.0.log_level, |level| Cell::text(level.name()));
-        Layout::Card(Card::default().field("locations", locations).field("log level", level))
+        let seconds = self.0.verify_every_seconds;
+        let verify = seconds.map_or_else(
+            || Cell::text("never"),
+            |seconds| Cell::span(seconds.saturating_mul(1000)),
+        );
+        let card = Card::default().field("locations", locations).field("log level", level);
+        Layout::Card(card.field("verify every", verify))
     }
 
     fn names(&self) -> Vec<String> {
-        ["locations", "log-level"].map(str::to_owned).into()
+        ["locations", "log-level", "verify-every"].map(str::to_owned).into()
     }
 }
 
@@ -64,17 +71,18 @@ fn warn(ctx: &Context, configuration: &ServerConfiguration) {
 
 /// Change a setting of the running server
 ///
-/// The locations are remembered, as those of torso server --locations are. A location that is left out keeps what it has, and gets
-/// nothing new. The level of the log is that of --log-level again after the next start.
+/// The locations and verify-every are remembered. A location that is left out keeps what it has, and
+/// gets nothing new. The level of the log is that of --log-level again after the next start.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso server config set locations ams,lhr,iad
+  torso server config set verify-every 24h
   torso server config set log-level debug")]
 pub(super) struct Set {
     /// Name of the setting
-    #[arg(value_name = "KEY", value_parser = ["locations", "log-level"])]
+    #[arg(value_name = "KEY", value_parser = ["locations", "log-level", "verify-every"])]
     key: String,
-    /// Codes with commas between them, or all; warn, info or debug
+    /// Codes with commas between them, or all; warn, info or debug; a time, or never
     #[arg(value_name = "VALUE")]
     value: String,
     #[command(flatten)]
@@ -83,11 +91,16 @@ pub(super) struct Set {
 
 fn set(ctx: &Context, args: &Set) -> Result<()> {
     let mut patch = ServerConfigurationPatch::default();
-    if args.key == "locations" {
-        let codes = args.value.split(',').filter(|code| *code != "all");
-        patch.locations = Some(codes.map(str::parse).collect::<Result<Vec<LocationCode>>>()?);
-    } else {
-        patch.log_level = Some(args.value.parse()?);
+    match args.key.as_str() {
+        "locations" => {
+            let codes = args.value.split(',').filter(|code| *code != "all");
+            patch.locations = Some(codes.map(str::parse).collect::<Result<Vec<LocationCode>>>()?);
+        }
+        "verify-every" => {
+            let VerifyInterval(every) = verify_interval(&args.value)?;
+            patch.verify_every_seconds = Some(every.map_or(0, |every| every.as_secs()));
+        }
+        _ => patch.log_level = Some(args.value.parse()?),
     }
     if args.dry.dry_run {
         ctx.accounts()?;

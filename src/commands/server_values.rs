@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 /// What a statement must be given at least, and a process.
 const SHORTEST_STATEMENT: Duration = Duration::from_secs(1);
-/// What must be between two backups at least.
+/// What must be between two backups at least, and between two comparisons of replicas.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 const LEAST_MEMORY: u64 = 128_000_000;
 
@@ -33,6 +33,22 @@ pub(super) fn backup_interval(text: &str) -> Result<Duration> {
             format!("{text:?} is not how often backups can be made: it must be at least 1s, and not never"),
         )
         .hint("write a time such as 6h or 24h")),
+    }
+}
+
+/// How often replicas are compared with their primaries; none for never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct VerifyInterval(pub Option<Duration>);
+
+pub(super) fn verify_interval(text: &str) -> Result<VerifyInterval> {
+    match text.parse()? {
+        Span::Never => Ok(VerifyInterval(None)),
+        Span::For(time) if time >= SHORTEST_INTERVAL => Ok(VerifyInterval(Some(time))),
+        Span::For(_) => Err(Error::new(
+            Code::InvalidValue,
+            format!("{text:?} is not how often replicas can be compared: it must be at least 1s"),
+        )
+        .hint("write a time such as 24h, or never")),
     }
 }
 

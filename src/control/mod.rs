@@ -33,6 +33,7 @@ pub mod location_status;
 pub mod name_pattern;
 pub mod names;
 pub mod promotion;
+pub mod server_configuration;
 pub mod sizes;
 mod store;
 pub mod tokens;

@@ -1,8 +1,8 @@
 //! The server's log, on standard error. It has no secrets: headers, queries and bodies are never logged, only paths,
 //! and in these what looks like a token in the wrong place is cut out.
 
-use crate::control::accounts::LogLevel;
 use crate::control::hosted::LogSwitch;
+use crate::control::server_configuration::LogLevel;
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;

@@ -4,7 +4,9 @@
 
 use super::metrics_text::MetricKind::{self, Counter, Gauge};
 use super::metrics_text::MetricsText;
-use crate::control::hosted::{BackupStatus, Confinement, Hosted, InstanceGauge, ProcessStatus, Route};
+use crate::control::hosted::{
+    BackupStatus, Confinement, Hosted, InstanceGauge, ProcessStatus, Route, VerificationStatus,
+};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -23,6 +25,30 @@ pub(super) fn write(text: &mut MetricsText, hosted: &Hosted, with_names: bool) {
     if let Some(status) = hosted.backup_status() {
         write_backups(text, &status);
     }
+    write_verification(text, &hosted.verification_status());
+}
+
+/// Comparisons of replicas with their primaries.
+fn write_verification(text: &mut MetricsText, status: &VerificationStatus) {
+    let name = "torso_verify_last_seconds";
+    let help = "When the instances of a database were last compared, in seconds since 1970; absent before.";
+    text.begin(name, Gauge, help);
+    for (id, known) in &status.databases {
+        if let Some(at) = known.at {
+            text.push(name, &[("database", id)], at.as_second());
+        }
+    }
+    let name = "torso_differing_replicas";
+    let help = "Replicas of a database that differed from its primary when they were last compared.";
+    text.begin(name, Gauge, help);
+    for (id, known) in &status.databases {
+        text.push(name, &[("database", id)], known.differing.len());
+    }
+    let help = "Databases whose instances could not be compared when that was last tried.";
+    let failing = status.databases.values().filter(|known| known.failure.is_some());
+    text.single("torso_verify_failing_databases", Gauge, help, failing.count());
+    let help = "How often the instances of a database could not be compared.";
+    text.single("torso_verify_failures_total", Counter, help, status.failures);
 }
 
 /// Writes a series for each database and for each pool, whose labels are its names.

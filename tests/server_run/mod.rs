@@ -12,6 +12,7 @@ mod proxies;
 mod shell;
 mod uploads;
 mod vectors;
+mod verification;
 
 use crate::support::World;
 use crate::support::hrana;

@@ -6,13 +6,14 @@ mod start;
 
 use super::quota::Quota;
 use super::server_values::{
-    domain, listen_address, memory_per_process, network as network_value, public_url, statement_timeout,
+    VerifyInterval, domain, listen_address, memory_per_process, network as network_value, public_url,
+    statement_timeout, verify_interval,
 };
 use super::{engine, operator};
 use crate::context::Context;
-use crate::control::accounts::LogLevel;
 use crate::control::hosted::{Confinement, EngineSettings, Engines, HostedOptions, Public, SqldEngine};
 use crate::control::names::{LocationCode, Username};
+use crate::control::server_configuration::LogLevel;
 use crate::error::{Error, Result};
 use crate::server::{self, LogFormat, ServerConfig};
 use clap::Subcommand;
@@ -129,6 +130,12 @@ pub(super) struct Args {
     /// Path of the sqld program (overrides the search)
     #[arg(long, help_heading = "Log and engine", value_name = "PATH")]
     sqld: Option<PathBuf>,
+    /// How often to compare replicas [default: never]
+    ///
+    /// torso db verify of every database, one after the other, with pauses. Remembered; torso server config set verify-every changes
+    /// it while the server runs.
+    #[arg(long, help_heading = "Log and engine", value_name = "TIME", value_parser = verify_interval)]
+    verify_every: Option<VerifyInterval>,
     #[command(flatten)]
     backups: backups::Scheduled,
 }
@@ -214,6 +221,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             if let Some(plan) = plan {
                 args.backups.start(hosted, plan)?;
             }
+            hosted.start_verification(args.verify_every.map(|VerifyInterval(every)| every))?;
             start.report(ctx, hosted, tokens)
         },
     )

@@ -4,11 +4,11 @@ use super::api_error::CallSubject;
 use super::{Client, about, about_organization, wire};
 use crate::control::ServerOperations;
 use crate::control::accounts::{
-    BackupSchedule, BackupScheduleChange, EndedAccess, QuotaSetting, ScheduledGroup, ServerConfiguration,
-    ServerConfigurationPatch, ServerOrganization, ServerUser,
+    BackupSchedule, BackupScheduleChange, EndedAccess, QuotaSetting, ScheduledGroup, ServerOrganization, ServerUser,
 };
 use crate::control::endpoints::Operation;
 use crate::control::names::Username;
+use crate::control::server_configuration::{ServerConfiguration, ServerConfigurationPatch};
 use crate::error::{Code, Result};
 
 impl ServerOperations for Client {

@@ -1,10 +1,10 @@
 //! Users, organizations, quotas and schedules of backups of a server, for its operator: the user of its first start.
 
 use crate::control::accounts::{
-    BackupSchedule, BackupScheduleChange, EndedAccess, QuotaSetting, ScheduledGroup, ServerConfiguration,
-    ServerConfigurationPatch, ServerOrganization, ServerUser,
+    BackupSchedule, BackupScheduleChange, EndedAccess, QuotaSetting, ScheduledGroup, ServerOrganization, ServerUser,
 };
 use crate::control::names::Username;
+use crate::control::server_configuration::{ServerConfiguration, ServerConfigurationPatch};
 use crate::error::Result;
 
 /// What the operator of a server may do. Fails with `forbidden` for others.

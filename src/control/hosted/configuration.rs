@@ -1,12 +1,14 @@
-//! What the operator changes of a server that runs: the locations that it offers, and how much it logs.
+//! What the operator changes of a server that runs: the locations that it offers, and how much it logs, and how often it
+//! compares replicas.
 
 use super::start::{known, remember_locations};
 use super::{Hosted, Shared};
-use crate::control::accounts::{LogLevel, ServerConfiguration, ServerConfigurationPatch};
 use crate::control::names::LocationCode;
+use crate::control::server_configuration::{LogLevel, ServerConfiguration, ServerConfigurationPatch};
 use crate::error::{Code, Error, Result};
 use crate::sync::{lock, read, write};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Has the log write as much as a level says.
 pub type LogSwitch = Box<dyn Fn(LogLevel) + Send + Sync>;
@@ -24,6 +26,7 @@ impl Shared {
         Ok(ServerConfiguration {
             locations: self.offered_locations().map(|codes| codes.to_vec()),
             log_level: lock(&self.log_level).as_ref().map(|(level, _)| *level),
+            verify_every_seconds: self.verify_every().map(|every| every.as_secs()),
             warnings: self.warnings()?,
         })
     }
@@ -47,6 +50,13 @@ impl Shared {
             *write(&self.locations) = offered;
             let codes: Vec<&str> = codes.iter().map(LocationCode::as_str).collect();
             tracing::info!(locations = codes.join(","), "the server offers other locations");
+        }
+        if let Some(seconds) = patch.verify_every_seconds {
+            self.set_verify_every((seconds > 0).then(|| Duration::from_secs(seconds)))?;
+            tracing::info!(
+                seconds,
+                "replicas are compared with their primaries as often as is set now"
+            );
         }
         patch.log_level.map_or(Ok(()), log)?;
         self.configuration()

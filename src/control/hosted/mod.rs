@@ -43,6 +43,7 @@ mod transfers;
 mod uploads;
 mod usage;
 mod users;
+mod verification;
 mod write_gate;
 
 pub use crate::engine::confine::Confinement;
@@ -64,6 +65,7 @@ pub use organization::Export;
 pub use private_paths::PRIVATE_FILE;
 pub use sole_database::{PrimaryFiles, SoleDatabase};
 pub use uploads::Upload;
+pub use verification::{DatabaseVerification, VerificationStatus};
 pub use write_gate::PendingWrite;
 
 use crate::control::accounts::{ApiToken, Organization, User};
@@ -96,6 +98,7 @@ use uploads::Uploads;
 use url::Url;
 use usage::Traffic;
 use users::{API_TOKEN, prefix};
+use verification::SharedVerification;
 use write_gate::WriteGate;
 
 /// The billing plan of every organization.
@@ -155,6 +158,7 @@ struct Shared {
     /// Every request is for this database, where there is only one.
     sole_database: OnceLock<SoleDatabase>,
     backups: SharedBackups,
+    verification: SharedVerification,
     /// The data directory was another one at the last start.
     is_copy: bool,
     _lock: Lock,
@@ -205,6 +209,7 @@ impl Hosted {
             activity: OnceLock::new(),
             sole_database: OnceLock::new(),
             backups: SharedBackups::default(),
+            verification: SharedVerification::default(),
             is_copy,
             _lock: held,
         };
@@ -222,6 +227,7 @@ impl Hosted {
     /// Stops the databases' processes, within 10 seconds, for good.
     pub fn shutdown(&self) {
         self.shared.backups.stop();
+        self.shared.verification.stop();
         self.background.stop(&self.shared);
         let _ = self.shared.write_usage();
         self.shared.write_uses();

@@ -3,10 +3,9 @@
 use super::body::Named;
 use super::call::OperationCall;
 use super::reply::ApiReply;
-use crate::control::accounts::{
-    BackupScheduleChange, EndedAccess, QuotaSetting, ScheduledGroup, ServerConfigurationPatch,
-};
+use crate::control::accounts::{BackupScheduleChange, EndedAccess, QuotaSetting, ScheduledGroup};
 use crate::control::names::{GroupName, LocationCode, OrganizationSlug, Username};
+use crate::control::server_configuration::ServerConfigurationPatch;
 use crate::error::{Code, Error, Result};
 use serde::Deserialize;
 
@@ -75,6 +74,7 @@ pub(super) fn get_configuration(call: &OperationCall<'_>) -> Result<ApiReply> {
 struct NewConfiguration {
     locations: Option<Vec<Named<LocationCode>>>,
     log_level: Option<String>,
+    verify_every_seconds: Option<u64>,
 }
 
 pub(super) fn update_configuration(call: &OperationCall<'_>) -> Result<ApiReply> {
@@ -83,6 +83,7 @@ pub(super) fn update_configuration(call: &OperationCall<'_>) -> Result<ApiReply>
     let patch = ServerConfigurationPatch {
         locations: new.locations.map(codes).transpose()?,
         log_level: new.log_level.map(|level| level.parse()).transpose()?,
+        verify_every_seconds: new.verify_every_seconds,
     };
     ApiReply::of("configuration", &call.accounts().update_server_configuration(&patch)?)
 }

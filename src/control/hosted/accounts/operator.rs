@@ -5,12 +5,13 @@ use super::CallerAccounts;
 use super::members::{another_owner, made_api_token, made_database_token};
 use crate::control::accounts::{
     BackupSchedule, BackupScheduleChange, EndedAccess, MadeToken, MemberRole, OrganizationKind, QuotaSetting,
-    ScheduledGroup, ServerConfiguration, ServerConfigurationPatch, ServerOrganization, ServerUser,
+    ScheduledGroup, ServerOrganization, ServerUser,
 };
 use crate::control::hosted::organization::bytes_stored;
 use crate::control::hosted::store::{AccountStore, OrganizationRow, UserRow};
 use crate::control::hosted::{Caller, Hosted, NewAuditEntry};
 use crate::control::names::{OrganizationSlug, Username};
+use crate::control::server_configuration::{ServerConfiguration, ServerConfigurationPatch};
 use crate::control::types::DatabaseFilter;
 use crate::control::{DatabaseOperations as _, ServerOperations};
 use crate::error::{Code, Error, Result};

@@ -115,7 +115,7 @@ impl GroupOperations for OrganizationPlane<'_> {
             PermissionTarget::Group(name),
             entry,
             |plane, entry| {
-                let group = self.retry_partial(plane.promote_group_behind(name, location, self))?;
+                let group = self.retry_partial(plane.promote_group_behind(name, location, &self.barrier()))?;
                 self.publish_all()?;
                 self.note_promotion(group.promotion.as_ref(), entry);
                 Ok(group)

@@ -74,7 +74,7 @@ impl InstanceOperations for OrganizationPlane<'_> {
             json!({ "database": name, "location": location }),
         );
         self.change_database_noting(Action::ConfigureDatabase, name, entry, |plane, entry| {
-            let database = self.retry_partial(plane.promote_instance_behind(name, location, self))?;
+            let database = self.retry_partial(plane.promote_instance_behind(name, location, &self.barrier()))?;
             self.publish(plane, name)?;
             self.note_promotion(database.promotion.as_ref(), entry);
             Ok(self.outside(database))
@@ -88,7 +88,7 @@ impl InstanceOperations for OrganizationPlane<'_> {
             json!({ "database": name, "location": request.location, "dry_run": request.dry_run }),
         );
         self.change_database_noting(Action::ConfigureDatabase, name, entry, |plane, entry| {
-            let database = self.retry_partial(plane.force_promotion_behind(name, request, self))?;
+            let database = self.retry_partial(plane.force_promotion_behind(name, request, &self.barrier()))?;
             if request.dry_run {
                 entry.message = format!("checked what a promotion of database {name} without its primary would lose");
             } else {
@@ -106,7 +106,11 @@ impl InstanceOperations for OrganizationPlane<'_> {
             json!({ "database": name, "repair": repair }),
         );
         self.change_database(Action::ConfigureDatabase, name, entry, |plane| {
-            plane.verify_behind(name, repair, self)
+            let verified = plane.verify_behind(name, repair, &self.barrier())?;
+            if let Some(id) = plane.id_of(name)? {
+                self.shared.note_verified(id.as_str(), &verified);
+            }
+            Ok(verified)
         })
     }
 

@@ -25,6 +25,7 @@ impl MaintenanceOperations for OrganizationPlane<'_> {
             let mut groups = plane.list_groups()?;
             groups.retain(|group| self.rights.group.as_ref().is_none_or(|own| group.name == *own));
             found.extend(self.shared.check_backups(&self.organization.id, &groups));
+            found.extend(self.shared.check_verification(&self.organization.id, &groups));
             for finding in &mut found {
                 finding.message = finding.message.replace(&*dir, "…");
                 finding.fix = finding.fix.take().map(|fix| fix.replace(&*dir, "…"));

@@ -33,6 +33,7 @@ use serde_json::json;
 use std::sync::{Arc, MutexGuard};
 
 pub(super) use limits::{bytes_stored, locations_in_use};
+pub(super) use promotion::OrganizationBarrier;
 
 /// See the module.
 pub(super) struct OrganizationPlane<'a> {

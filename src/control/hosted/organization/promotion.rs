@@ -3,24 +3,38 @@
 
 use super::OrganizationPlane;
 use crate::control::embedded::{Placed, WriteBarrier};
-use crate::control::hosted::NewAuditEntry;
+use crate::control::hosted::store::OrganizationRow;
+use crate::control::hosted::{NewAuditEntry, Shared};
 use crate::control::names::DatabaseId;
 use crate::control::promotion::PromotionReport;
 use crate::error::{Code, Result};
 use serde_json::json;
 
-impl WriteBarrier for OrganizationPlane<'_> {
+/// The gateway, as what holds back the writes of an organization's clients.
+pub(in crate::control::hosted) struct OrganizationBarrier<'a> {
+    pub shared: &'a Shared,
+    pub organization: &'a OrganizationRow,
+}
+
+impl WriteBarrier for OrganizationBarrier<'_> {
     fn close(&self, ids: &[DatabaseId]) {
         self.shared.write_gate.close(ids);
     }
 
     fn open(&self, ids: &[DatabaseId], now: &[Placed]) {
-        self.shared.publish_placed(&self.organization, now);
+        self.shared.publish_placed(self.organization, now);
         ids.iter().for_each(|id| self.shared.write_gate.open(id));
     }
 }
 
 impl OrganizationPlane<'_> {
+    pub(super) fn barrier(&self) -> OrganizationBarrier<'_> {
+        OrganizationBarrier {
+            shared: self.shared,
+            organization: &self.organization,
+        }
+    }
+
     /// Has what a promotion decided and could not complete be tried again, as if it had succeeded.
     pub(super) fn retry_partial<T>(&self, promoted: Result<T>) -> Result<T> {
         if promoted.as_ref().is_err_and(|error| error.code() == Code::Partial) {

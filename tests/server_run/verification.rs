@@ -1,0 +1,127 @@
+//! Comparisons of replicas with their primaries that a server makes by itself.
+
+use super::{Database, Deployment, until, until_or};
+use crate::support::server::Server;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+fn metrics(server: &Deployment) -> String {
+    let url = format!("{}metrics", server.server().url());
+    let answer = Server::client().get(url).bearer_auth(&server.token).send();
+    answer.and_then(reqwest::blocking::Response::text).unwrap_or_default()
+}
+
+/// The value of a metric of the only database; none while it is absent.
+fn metric(server: &Deployment, name: &str) -> Option<u64> {
+    let text = metrics(server);
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(&format!("{name}{{database=")))?;
+    line.rsplit_once(' ')?.1.parse().ok()
+}
+
+fn configure(server: &Deployment, seconds: u64) -> Value {
+    let body = json!({ "verify_every_seconds": seconds });
+    let answer = server.ok("PATCH", "/v1/server/configuration", Some(body));
+    answer["configuration"]["verify_every_seconds"].clone()
+}
+
+/// Changes a row in the file of a replica, behind everybody's back.
+fn tamper(server: &Deployment, location: &str) {
+    let pools = server.pools_in(location).into_iter();
+    let databases = pools.filter_map(|pool| std::fs::read_dir(pool.join("sqld/dbs")).ok());
+    let mut changed = 0;
+    for database in databases.flatten().flatten() {
+        let Ok(file) = rusqlite::Connection::open(database.path().join("data")) else {
+            continue;
+        };
+        file.busy_timeout(super::PATIENCE).unwrap();
+        // The tiny database of the canary has no such table.
+        changed += file.execute("update t set x = 77 where x = 2", []).unwrap_or(0);
+    }
+    assert_eq!(changed, 1);
+}
+
+fn doctor(server: &Deployment) -> Vec<String> {
+    let findings: Value = serde_json::from_str(&server.world.torso(["doctor", "--json"]).stdout).unwrap_or_default();
+    let all = findings.as_array().or_else(|| findings["findings"].as_array());
+    let codes = all.into_iter().flatten().filter_map(|finding| finding["code"].as_str());
+    codes.map(str::to_owned).collect()
+}
+
+fn fill(database: &Database) {
+    let statements = ["CREATE TABLE t(x)", "INSERT INTO t VALUES (1), (2), (3)"];
+    database.sql(&statements).unwrap();
+}
+
+#[test]
+fn verification_in_the_background_finds_a_replica_that_differs() {
+    let mut server = Deployment::new();
+    let database = server.database("app");
+    fill(&database);
+    server.log_in();
+    assert_eq!(metric(&server, "torso_verify_last_seconds"), None);
+    assert_eq!(configure(&server, 1), 1);
+    until(
+        "the replicas are compared",
+        || metric(&server, "torso_verify_last_seconds"),
+        Option::is_some,
+    );
+    assert_eq!(metric(&server, "torso_differing_replicas"), Some(0));
+    assert!(doctor(&server).contains(&"verified_replicas".to_owned()));
+
+    tamper(&server, "lhr");
+    until_or(
+        "the replica that differs is found",
+        || metric(&server, "torso_differing_replicas"),
+        |differing| *differing == Some(1),
+        |_| format!("{}\n{}", metrics(&server), server.log()),
+    );
+    let log = server.log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("a replica differs from its primary"));
+    assert!(line.is_some_and(|line| line.contains("location=lhr")), "{log}");
+    assert!(doctor(&server).contains(&"replica_differs".to_owned()));
+    server.world.ok(["db", "verify", "app", "--repair"]);
+    assert_eq!(metric(&server, "torso_differing_replicas"), Some(0));
+
+    server.end(Signal::SIGTERM);
+    server.start();
+    let kept = server.ok("GET", "/v1/server/configuration", None);
+    assert_eq!(kept["configuration"]["verify_every_seconds"], 1);
+    assert_eq!(configure(&server, 0), Value::Null);
+    let too_long = json!({ "verify_every_seconds": 999_999_999_999_u64 });
+    let (status, error) = server.server().ask("PATCH", "/v1/server/configuration", Some(too_long));
+    assert_eq!((status, &error["code"]), (400, &json!("invalid_value")), "{error}");
+}
+
+#[test]
+fn verification_that_cannot_be_made_is_told_and_tried_again() {
+    let mut server = Deployment::new();
+    let database = server.database("app");
+    fill(&database);
+    server.end(Signal::SIGTERM);
+    let disk = server.location_dirs("lhr").remove(0);
+    let away = disk.with_file_name("lhr-away");
+    std::fs::rename(&disk, &away).unwrap();
+    std::fs::write(&disk, "no directory").unwrap();
+    server.args.extend(["--verify-every", "1s"].map(str::to_owned));
+    server.start();
+    let failing = |server: &Deployment| metrics(server).contains("\ntorso_verify_failing_databases 1\n");
+    until("it is told", || failing(&server), |failing| *failing);
+    assert!(
+        server.log().contains("could not be compared; trying again"),
+        "{}",
+        server.log()
+    );
+    std::fs::remove_file(&disk).unwrap();
+    std::fs::rename(&away, &disk).unwrap();
+    until_or(
+        "it is compared when the disk is back",
+        || failing(&server),
+        |failing| !failing,
+        |_| server.log(),
+    );
+    assert_eq!(metric(&server, "torso_differing_replicas"), Some(0));
+}
