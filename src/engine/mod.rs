@@ -11,12 +11,16 @@ pub mod child;
 pub mod confine;
 pub mod disk;
 pub mod file;
+mod local_files;
 #[cfg(feature = "server")]
 pub mod process;
+#[cfg(feature = "server")]
+pub mod remote;
 #[cfg(feature = "server")]
 pub mod sqld;
 
 pub use file::comparison::{ContentComparison, ContentDifference};
+pub use local_files::LocalFiles;
 
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
@@ -288,7 +292,7 @@ pub struct Orphan {
     pub path: PathBuf,
     /// The id that the file's name begins with, if any.
     pub id: Option<String>,
-    /// Whether it was kept aside by [`Engine::set_aside`].
+    /// Whether it was kept aside by [`LocalFiles::set_aside`].
     pub kept_aside: bool,
     /// What is known of what only it has, as a sentence.
     pub divergence: Option<String>,
@@ -325,6 +329,11 @@ pub trait Engine: Send {
         false
     }
 
+    /// Fails with `unsupported` for a location that can only have replicas.
+    fn check_primary_location(&self, _location: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// The observed instance at a site; none if there is nothing.
     fn running(&self, at: &Site) -> Result<Option<Running>>;
     /// What is wrong with the file of a primary that should exist, looked at more closely than [`Engine::running`] does.
@@ -341,7 +350,16 @@ pub trait Engine: Send {
     fn used(&self, at: &Site) -> Option<u64> {
         self.size(at)
     }
-    /// How a client on this machine reaches the instance.
+    /// The files of instances, where those of `at` are on this machine; `unsupported` where another machine has them.
+    fn local_files(&self, at: &Site) -> Result<&dyn LocalFiles>;
+    /// The error of whoever needs a database whose file is damaged.
+    fn damage_error(&self, damage: &Damage, at: &Site) -> Error {
+        match self.local_files(at) {
+            Ok(files) => damage.to_error(&files.path(at)),
+            Err(_) => damage.to_error(Path::new(&format!("{} in {}", at.database_name(), at.location))),
+        }
+    }
+    /// How a client on this machine reaches the instance; empty if it cannot.
     fn url(&self, at: &Site) -> String;
     /// The URL of a database, which stays when its primary moves, where the engine has such ones; else that of its primary,
     /// which is at `at`.
@@ -356,8 +374,6 @@ pub trait Engine: Send {
     fn link(&self, _at: &Site) -> Result<()> {
         Ok(())
     }
-    /// The file that holds the instance.
-    fn path(&self, at: &Site) -> PathBuf;
 
     /// Starts serving an existing primary again.
     fn start(&self, at: &Site) -> Result<()>;
@@ -372,14 +388,6 @@ pub trait Engine: Send {
     fn create(&self, at: &Site) -> Result<()>;
     /// Checks that a file can become a primary: a complete SQLite database without a log or journal beside it.
     fn check_seed(&self, seed: &Path) -> Result<()>;
-    /// Moves a SQLite file into place as the primary, unless there is one. The seed is gone afterwards.
-    fn adopt(&self, seed: &Path, at: &Site) -> Result<()>;
-    /// Writes a consistent copy of an instance to a new file.
-    fn snapshot(&self, from: &Site, to: &Path) -> Result<()>;
-    /// The same, whether or not this process serves the instance.
-    fn export(&self, from: &Site, to: &Path) -> Result<()> {
-        self.snapshot(from, to)
-    }
     /// Makes `to` a replica that has everything that the primary at `from` has now. Until it is complete, the old copy
     /// stays.
     fn copy(&self, from: &Site, to: &Site) -> Result<()>;
@@ -390,15 +398,6 @@ pub trait Engine: Send {
     /// The same, where the copy that is there is not to be trusted.
     fn copy_again(&self, from: &Site, to: &Site) -> Result<()> {
         self.copy(from, to)
-    }
-    /// Opens the content of a primary and of its replicas, all at one position, so that it can be compared while writes go on.
-    /// Fails with `timeout` if they do not come to one position.
-    fn open_content(&self, primary: &Site, replicas: &[Site]) -> Result<OpenContent> {
-        let paths: Vec<PathBuf> = std::iter::once(primary)
-            .chain(replicas)
-            .map(|site| self.path(site))
-            .collect();
-        Ok(Box::new(move || file::comparison::compare_now(&paths)))
     }
     /// Notes whether the content of a replica was that of its primary when they were compared.
     fn note_compared(&self, _replica: &Site, _is_equal: bool) {}
@@ -451,13 +450,6 @@ pub trait Engine: Send {
     fn uncompared(&self, _dir: &Path) -> Result<Vec<(PathBuf, String)>> {
         Ok(Vec::new())
     }
-    /// Writes beside a file that was set aside which rows it has that the primary at `now` has not. Reads both as a whole, and holds
-    /// up nobody.
-    fn report_divergence(&self, _aside: &Path, _now: &Site) -> Result<()> {
-        Ok(())
-    }
-    /// Moves an instance's file aside, complete, under a new name beside it.
-    fn set_aside(&self, at: &Site) -> Result<PathBuf>;
     /// Removes an instance and everything that belongs to it.
     fn remove(&self, at: &Site) -> Result<()>;
 

@@ -2,7 +2,7 @@
 
 use super::{Fleet, pid};
 use serde_json::Value;
-use torso::engine::{Engine as _, confine};
+use torso::engine::{Engine as _, LocalFiles as _, confine};
 
 /// The file's bytes as SQL sees them, none where the process may not read it.
 fn read(fleet: &Fleet, at: &torso::engine::Site, path: &str) -> Option<i64> {

@@ -8,7 +8,7 @@ use crate::support::until;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use torso::engine::{Engine as _, Site};
+use torso::engine::{Engine as _, LocalFiles as _, Site};
 use torso::error::Code;
 
 const COUNT: &str = "select count(*) from t";

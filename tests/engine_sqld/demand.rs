@@ -2,7 +2,7 @@
 
 use super::Fleet;
 use crate::support::until;
-use torso::engine::{Engine as _, Site};
+use torso::engine::{Engine as _, LocalFiles as _, Site};
 use torso::error::Code;
 
 const COUNT: &str = "select count(*) from t";

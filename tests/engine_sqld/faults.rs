@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use torso::engine::{Engine as _, InstanceRole};
+use torso::engine::{Engine as _, InstanceRole, LocalFiles as _};
 use torso::error::Code;
 
 /// A database with one row, at its primary and a replica.

@@ -4,7 +4,7 @@ use super::Fleet;
 use crate::support::{damaged_database, until};
 use std::time::Duration;
 use torso::engine::sqld::Access;
-use torso::engine::{DatabaseLimits, Engine as _, InstanceRole};
+use torso::engine::{DatabaseLimits, Engine as _, InstanceRole, LocalFiles as _};
 use torso::error::Code;
 
 #[test]

@@ -13,6 +13,7 @@ mod lifecycle;
 mod plane;
 mod program;
 mod promotion;
+mod remote;
 mod vectors;
 mod verification;
 mod vocabulary;

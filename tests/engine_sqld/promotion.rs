@@ -17,7 +17,7 @@ use torso::control::{
     DatabaseOperations as _, GroupOperations as _, InstanceOperations as _, MaintenanceOperations as _,
 };
 use torso::engine::sqld::{Access, SqldEngine};
-use torso::engine::{DatabaseLimits, Engine, Orphan, Running, Site};
+use torso::engine::{DatabaseLimits, Engine, LocalFiles, Orphan, Running, Site};
 use torso::error::Result;
 
 /// An engine whose server is killed at one of its changes: before or after it.
@@ -43,6 +43,10 @@ impl Dying {
 }
 
 impl Engine for Dying {
+    fn local_files(&self, _at: &Site) -> Result<&dyn LocalFiles> {
+        Ok(self)
+    }
+
     fn open_location(&self, location: &str, dir: &Path) -> Result<()> {
         self.engine.open_location(location, dir)
     }
@@ -61,9 +65,6 @@ impl Engine for Dying {
     fn url(&self, at: &Site) -> String {
         self.engine.url(at)
     }
-    fn path(&self, at: &Site) -> PathBuf {
-        self.engine.path(at)
-    }
     fn start(&self, at: &Site) -> Result<()> {
         self.through(|engine| engine.start(at))
     }
@@ -75,12 +76,6 @@ impl Engine for Dying {
     }
     fn check_seed(&self, seed: &Path) -> Result<()> {
         self.engine.check_seed(seed)
-    }
-    fn adopt(&self, seed: &Path, at: &Site) -> Result<()> {
-        self.through(|engine| engine.adopt(seed, at))
-    }
-    fn snapshot(&self, from: &Site, to: &Path) -> Result<()> {
-        self.engine.snapshot(from, to)
     }
     fn copy(&self, from: &Site, to: &Site) -> Result<()> {
         self.through(|engine| engine.copy(from, to))
@@ -112,14 +107,8 @@ impl Engine for Dying {
     fn fence(&self, at: &Site) -> Result<()> {
         self.through(|engine| engine.fence(at))
     }
-    fn open_content(&self, primary: &Site, replicas: &[Site]) -> Result<torso::engine::OpenContent> {
-        self.engine.open_content(primary, replicas)
-    }
     fn take_over(&self, moves: &[(Site, Site)]) -> Result<()> {
         self.through(|engine| engine.take_over(moves))
-    }
-    fn set_aside(&self, at: &Site) -> Result<PathBuf> {
-        self.through(|engine| engine.set_aside(at))
     }
     fn remove(&self, at: &Site) -> Result<()> {
         self.through(|engine| engine.remove(at))
@@ -129,6 +118,28 @@ impl Engine for Dying {
     }
     fn unfinished(&self, dir: &Path) -> Result<Vec<PathBuf>> {
         self.engine.unfinished(dir)
+    }
+}
+
+impl LocalFiles for Dying {
+    fn path(&self, at: &Site) -> PathBuf {
+        self.engine.path(at)
+    }
+
+    fn adopt(&self, seed: &Path, at: &Site) -> Result<()> {
+        self.through(|engine| engine.adopt(seed, at))
+    }
+
+    fn snapshot(&self, from: &Site, to: &Path) -> Result<()> {
+        self.engine.snapshot(from, to)
+    }
+
+    fn open_content(&self, primary: &Site, replicas: &[Site]) -> Result<torso::engine::OpenContent> {
+        self.engine.open_content(primary, replicas)
+    }
+
+    fn set_aside(&self, at: &Site) -> Result<PathBuf> {
+        self.through(|engine| engine.set_aside(at))
     }
 }
 

@@ -7,8 +7,8 @@ use fastrand::Rng;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 use std::path::Path;
-use torso::engine::Engine as _;
 use torso::engine::file::child;
+use torso::engine::{Engine as _, LocalFiles as _};
 
 const INDEXES: usize = 40;
 const ROWS: usize = 12;

@@ -177,10 +177,12 @@ fn database(view: &CatalogView<'_>, row: &DatabaseRow, check: &mut Check) -> Res
     let name = &row.name;
     match &primary {
         None => {
+            let site = view.site(&row.primary, row);
+            let files = view.plane.engine.local_files(&site)?;
             let message = format!(
                 "the primary of {name} in {} is missing: {}",
                 row.primary,
-                view.plane.engine.path(&view.site(&row.primary, row)).display()
+                files.path(&site).display()
             );
             check.add(
                 Severity::Error,
@@ -288,7 +290,8 @@ fn link(view: &CatalogView<'_>, row: &DatabaseRow, check: &mut Check) {
 }
 
 fn damaged(view: &CatalogView<'_>, row: &DatabaseRow, damage: &Damage, check: &mut Check) -> Result<()> {
-    let path = view.plane.engine.path(&view.site(&row.primary, row));
+    let site = view.site(&row.primary, row);
+    let path = view.plane.engine.local_files(&site)?.path(&site);
     let message = format!(
         "the primary of {} in {} is not served, because its file {} {}",
         row.name,
@@ -348,17 +351,18 @@ fn inspect(
     location: &LocationCode,
     check: &mut Check,
 ) -> Option<Option<Running>> {
-    match view.plane.engine.running(&view.site(location, row)) {
+    let site = view.site(location, row);
+    match view.plane.engine.running(&site) {
         Ok(mut running) => {
             if let Some(running) = &mut running
                 && running.role == InstanceRole::Primary
-                && let Ok(damage) = view.plane.engine.examine(&view.site(location, row))
+                && let Ok(damage) = view.plane.engine.examine(&site)
             {
                 running.damage = damage;
             }
-            let path = view.plane.engine.path(&view.site(location, row));
             if running.is_some()
-                && let Err(error) = private(&path, disk::PRIVATE, 0o077, check)
+                && let Ok(files) = view.plane.engine.local_files(&site)
+                && let Err(error) = private(&files.path(&site), disk::PRIVATE, 0o077, check)
             {
                 check.add(Severity::Warning, "file_mode", error.full_message(), None);
             }

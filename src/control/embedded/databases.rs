@@ -147,7 +147,8 @@ pub fn create(plane: &Embedded, new: New<'_>) -> Result<Database> {
                     return Err(database_not_found(name, std::iter::empty()));
                 };
                 let row = view.database(name)?;
-                plane.engine.snapshot(&view.site(&row.primary, &row), &staging.path)?;
+                let primary = view.site(&row.primary, &row);
+                plane.engine.local_files(&primary)?.snapshot(&primary, &staging.path)?;
             }
             let parent = Parent {
                 id: parent.id,
@@ -182,7 +183,7 @@ fn place(
     }
     let (group, new_group) = choose_group(&change, request)?;
     let primary = request.location.clone().unwrap_or_else(|| group.primary.clone());
-    change.known_location(&primary)?;
+    change.primary_location(&primary)?;
     let row = DatabaseRow {
         id,
         name: request.name.clone(),

@@ -68,6 +68,7 @@ fn choose(view: &CatalogView<'_>, row: &DatabaseRow, named: Option<&LocationCode
     let name = &row.name;
     if let Some(location) = named {
         wanted_at(view, row, location)?;
+        view.primary_location(location)?;
         if row.primary == *location {
             return Err(Error::new(
                 Code::PrimaryInstance,

@@ -211,6 +211,7 @@ impl Embedded {
             )
             .hint(format!("torso group locations add {name} {location} makes them")));
         }
+        change.primary_location(location)?;
         let all = change.catalog.databases_of_group(&row.uuid)?;
         if self.engine.has_processes() {
             let former = std::mem::replace(&mut row.primary, location.clone());
@@ -278,7 +279,7 @@ pub fn create(plane: &Embedded, uuid: String, new: &NewGroup) -> Result<Group> {
     if change.catalog.group(&new.name)?.is_some() {
         return Err(exists(&new.name));
     }
-    change.known_location(&new.location)?;
+    change.primary_location(&new.location)?;
     let row = GroupRow {
         uuid,
         name: new.name.clone(),

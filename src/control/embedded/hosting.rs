@@ -54,7 +54,9 @@ impl Embedded {
     pub fn compare_set_aside(&self) -> Result<()> {
         let Some(view) = self.read()? else { return Ok(()) };
         for (path, row) in self.uncompared()? {
-            let compared = self.engine.report_divergence(&path, &view.site(&row.primary, &row));
+            let primary = view.site(&row.primary, &row);
+            let files = self.engine.local_files(&primary);
+            let compared = files.and_then(|files| files.report_divergence(&path, &primary));
             let (database, path) = (&row.name, path.display());
             match compared {
                 Ok(()) => {
@@ -130,6 +132,11 @@ impl Embedded {
             .collect()
     }
 
+    /// The same as the catalog has it now, whoever is changing it. Nothing is reconciled.
+    pub fn wanted_placements(&self) -> Result<Vec<Placed>> {
+        self.placements_in(&self.catalog_path())
+    }
+
     /// Every database that is in a copy of the catalog. Nothing is reconciled, so nothing needs to run.
     pub fn placements_in(&self, catalog: &Path) -> Result<Vec<Placed>> {
         let Some(catalog) = Catalog::open(catalog)? else {
@@ -185,7 +192,7 @@ impl Embedded {
             sites.find(|(at, _)| location.is_none_or(|location| location == at)),
             location,
         ) {
-            (Some((_, site)), _) => self.engine.snapshot(site, to),
+            (Some((_, site)), _) => self.engine.local_files(site)?.snapshot(site, to),
             (None, Some(location)) => Err(Error::new(
                 Code::InstanceNotFound,
                 format!("database {name} has no instance in {location}"),

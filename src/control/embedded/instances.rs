@@ -2,13 +2,14 @@
 
 use super::Embedded;
 use super::catalog::databases::DatabaseRow;
+use super::placement::instance_id;
 use super::primary::{check_primary, missing};
 use super::promotion;
 use super::view::{CatalogView, Change, damage_state, database_not_found};
 use super::write_barrier::{NoBarrier, WriteBarrier};
 use crate::control::InstanceOperations;
 use crate::control::database_url::DatabaseUrl;
-use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
+use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::promotion::ForcedPromotion;
 use crate::control::types::{self, Connection, Database, Instance, InstanceState, Synced};
 use crate::control::verification::Verification;
@@ -109,8 +110,13 @@ impl InstanceOperations for Embedded {
         let failure = match location {
             Some(location) => report
                 .take_failure(location)
-                .or_else(|| report.take_failure(&row.primary)),
-            None => report.failures.pop().map(|(_, error)| error),
+                .or_else(|| report.take_failure(&row.primary))
+                .or_else(|| report.take_away(location)),
+            None => report
+                .failures
+                .pop()
+                .or_else(|| report.away.pop())
+                .map(|(_, error)| error),
         };
         if let Some(error) = failure {
             return Err(error);
@@ -245,6 +251,7 @@ impl Embedded {
         let change = self.change()?;
         let row = change.database(name)?;
         wanted_at(&change, &row, location)?;
+        change.primary_location(location)?;
         if !self.engine.has_processes() {
             return promote_locked(&change, &row, location);
         }
@@ -289,6 +296,8 @@ fn describe(
     // There is nothing to be behind of.
     let primary = primary.filter(|running| running.damage.is_none());
     let (state, synced_at, lag_ms) = match here.map(|running| &running.role) {
+        // What was not heard of from another machine may be there all the same.
+        None if view.plane.engine.local_files(&view.site(location, row)).is_err() => (InstanceState::Down, None, None),
         None => (InstanceState::Missing, None, None),
         Some(_) if damage.is_some() => (damage.map_or(InstanceState::Damaged, damage_state), None, None),
         Some(InstanceRole::Primary) if is_primary => (InstanceState::Ready, None, None),
@@ -362,19 +371,6 @@ fn lacking_state(own: Option<Frame>, primary: Option<Frame>) -> InstanceState {
         Some((own, primary)) if own.log != primary.log => InstanceState::CatchingUp,
         _ => InstanceState::Behind,
     }
-}
-
-/// An instance's id is computed from its database's id and its location, so that it need not be stored.
-fn instance_id(id: &DatabaseId, location: &LocationCode) -> String {
-    // FNV-1a, 128 bits, to mix the code into the id.
-    let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    for byte in id.as_str().bytes().chain([b'@']).chain(location.as_str().bytes()) {
-        hash = (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
-    }
-    uuid::Builder::from_custom_bytes(hash.to_be_bytes())
-        .into_uuid()
-        .hyphenated()
-        .to_string()
 }
 
 /// Refuses if no instance of the database is wanted at a location.

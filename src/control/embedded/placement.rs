@@ -39,3 +39,16 @@ pub fn placed(view: &CatalogView<'_>, row: DatabaseRow) -> Result<Placed> {
         sites,
     })
 }
+
+/// An instance's id is computed from its database's id and its location, so that it need not be stored.
+pub fn instance_id(id: &DatabaseId, location: &LocationCode) -> String {
+    // FNV-1a, 128 bits, to mix the code into the id.
+    let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    for byte in id.as_str().bytes().chain([b'@']).chain(location.as_str().bytes()) {
+        hash = (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
+    }
+    uuid::Builder::from_custom_bytes(hash.to_be_bytes())
+        .into_uuid()
+        .hyphenated()
+        .to_string()
+}

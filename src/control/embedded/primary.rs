@@ -11,7 +11,7 @@ pub fn check_primary(view: &CatalogView<'_>, row: &DatabaseRow) -> Result<()> {
     match view.plane.engine.running(&site)? {
         Some(Running {
             damage: Some(damage), ..
-        }) => Err(damage.to_error(&view.plane.engine.path(&site))),
+        }) => Err(view.plane.engine.damage_error(&damage, &site)),
         None if row.origin.is_none() => Err(missing(view, row)),
         _ => Ok(()),
     }

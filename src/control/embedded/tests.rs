@@ -8,7 +8,7 @@ use crate::control::types::{CreateDatabase, DatabaseFilter, InstanceState, Seed}
 use crate::control::{
     DatabaseOperations as _, GroupOperations as _, InstanceOperations as _, MaintenanceOperations as _,
 };
-use crate::engine::{DatabaseLimits, Orphan, Running, Site};
+use crate::engine::{DatabaseLimits, LocalFiles, Orphan, Running, Site};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -62,6 +62,10 @@ impl Dying {
 }
 
 impl Engine for Dying {
+    fn local_files(&self, _at: &Site) -> Result<&dyn LocalFiles> {
+        Ok(self)
+    }
+
     fn open_location(&self, location: &str, dir: &Path) -> Result<()> {
         self.through(|engine| engine.open_location(location, dir))
     }
@@ -86,9 +90,6 @@ impl Engine for Dying {
     fn link(&self, at: &Site) -> Result<()> {
         self.through(|engine| engine.link(at))
     }
-    fn path(&self, at: &Site) -> PathBuf {
-        self.engine.path(at)
-    }
     fn start(&self, at: &Site) -> Result<()> {
         self.through(|engine| engine.start(at))
     }
@@ -100,12 +101,6 @@ impl Engine for Dying {
     }
     fn check_seed(&self, seed: &Path) -> Result<()> {
         self.engine.check_seed(seed)
-    }
-    fn adopt(&self, seed: &Path, at: &Site) -> Result<()> {
-        self.through(|engine| engine.adopt(seed, at))
-    }
-    fn snapshot(&self, from: &Site, to: &Path) -> Result<()> {
-        self.through(|engine| engine.snapshot(from, to))
     }
     fn copy(&self, from: &Site, to: &Site) -> Result<()> {
         self.through(|engine| engine.copy(from, to))
@@ -122,9 +117,6 @@ impl Engine for Dying {
     fn promote(&self, at: &Site) -> Result<()> {
         self.through(|engine| engine.promote(at))
     }
-    fn set_aside(&self, at: &Site) -> Result<PathBuf> {
-        self.through(|engine| engine.set_aside(at))
-    }
     fn remove(&self, at: &Site) -> Result<()> {
         self.through(|engine| engine.remove(at))
     }
@@ -133,6 +125,24 @@ impl Engine for Dying {
     }
     fn unfinished(&self, dir: &Path) -> Result<Vec<PathBuf>> {
         self.engine.unfinished(dir)
+    }
+}
+
+impl LocalFiles for Dying {
+    fn path(&self, at: &Site) -> PathBuf {
+        self.engine.path(at)
+    }
+
+    fn adopt(&self, seed: &Path, at: &Site) -> Result<()> {
+        self.through(|engine| engine.adopt(seed, at))
+    }
+
+    fn snapshot(&self, from: &Site, to: &Path) -> Result<()> {
+        self.through(|engine| engine.snapshot(from, to))
+    }
+
+    fn set_aside(&self, at: &Site) -> Result<PathBuf> {
+        self.through(|engine| engine.set_aside(at))
     }
 }
 

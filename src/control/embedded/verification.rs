@@ -90,14 +90,15 @@ fn open_instances(
         .caused_by(error)
         .hint("torso doctor has details"));
     }
-    let replicas: Vec<LocationCode> = change.want(row)?.replicas.into_iter().collect();
+    // What is on another machine cannot be read together with what is on this one.
+    let is_here = |location: &LocationCode| change.plane.engine.local_files(&change.site(location, row)).is_ok();
+    let replicas: Vec<LocationCode> = change.want(row)?.replicas.into_iter().filter(is_here).collect();
     let sites: Vec<_> = replicas.iter().map(|location| change.site(location, row)).collect();
     let ids = [row.id.clone()];
     let mut held = HeldWrites::hold(barrier, &ids);
-    let open = change
-        .plane
-        .engine
-        .open_content(&change.site(&row.primary, row), &sites);
+    let primary = change.site(&row.primary, row);
+    let files = change.plane.engine.local_files(&primary);
+    let open = files.and_then(|files| files.open_content(&primary, &sites));
     held.now.extend(placed(change, row.clone()));
     drop(held);
     let locations = std::iter::once(row.primary.clone()).chain(replicas).collect();

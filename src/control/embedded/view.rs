@@ -111,6 +111,12 @@ impl<'a> CatalogView<'a> {
         Err(location_not_found(code, builtin.chain(added)))
     }
 
+    /// Refuses an unknown location, and one that can only have replicas.
+    pub fn primary_location(&self, code: &LocationCode) -> Result<()> {
+        self.known_location(code)?;
+        self.plane.engine.check_primary_location(code.as_str())
+    }
+
     pub fn database(&self, name: &DatabaseName) -> Result<DatabaseRow> {
         if let Some(row) = self.catalog.database(name)? {
             return Ok(row);

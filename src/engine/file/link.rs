@@ -56,3 +56,23 @@ pub(super) fn remove(links: &Path, at: &Site) -> Result<()> {
     }
     Ok(())
 }
+
+/// The URL of a file. A path that is not UTF-8 cannot be written as a URL of text; its bytes are escaped one by one.
+pub(super) fn file_url(path: &Path) -> String {
+    let mut url = String::with_capacity(path.as_os_str().len() + 8);
+    url.push_str("file:");
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => url.push(char::from(byte)),
+            b'\\' if cfg!(windows) => url.push('/'),
+            b':' if cfg!(windows) => url.push(':'),
+            _ => {
+                const HEX: &[u8; 16] = b"0123456789ABCDEF";
+                url.push('%');
+                url.push(char::from(HEX[usize::from(byte >> 4)]));
+                url.push(char::from(HEX[usize::from(byte & 15)]));
+            }
+        }
+    }
+    url
+}

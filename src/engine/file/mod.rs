@@ -30,7 +30,7 @@ mod used;
 pub(in crate::engine) use used::{content_bytes, used_bytes};
 
 use super::disk::{self, with_suffix};
-use super::{Damage, DatabaseLimits, Engine, InstanceRole, Orphan, Position, Running, Site};
+use super::{Damage, DatabaseLimits, Engine, InstanceRole, LocalFiles, Orphan, Position, Running, Site};
 use crate::error::{Code, Error, Result};
 use crate::sqlite_header;
 use rusqlite::{Connection, ErrorCode};
@@ -174,26 +174,6 @@ fn sqlite(path: &Path, error: rusqlite::Error) -> Error {
     described.caused_by(error)
 }
 
-/// The URL of a file. A path that is not UTF-8 cannot be written as a URL of text; its bytes are escaped one by one.
-fn file_url(path: &Path) -> String {
-    let mut url = String::with_capacity(path.as_os_str().len() + 8);
-    url.push_str("file:");
-    for &byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => url.push(char::from(byte)),
-            b'\\' if cfg!(windows) => url.push('/'),
-            b':' if cfg!(windows) => url.push(':'),
-            _ => {
-                const HEX: &[u8; 16] = b"0123456789ABCDEF";
-                url.push('%');
-                url.push(char::from(HEX[usize::from(byte >> 4)]));
-                url.push(char::from(HEX[usize::from(byte & 15)]));
-            }
-        }
-    }
-    url
-}
-
 /// The first page of an empty database in WAL mode, as SQLite itself would write it: the header's fields by offset
 /// (sqlite.org/fileformat2.html), then an empty table leaf for the schema.
 fn empty_database() -> [u8; 4096] {
@@ -217,6 +197,10 @@ fn empty_database() -> [u8; 4096] {
 }
 
 impl Engine for FileEngine {
+    fn local_files(&self, _at: &Site) -> Result<&dyn LocalFiles> {
+        Ok(self)
+    }
+
     fn open_location(&self, location: &str, dir: &Path) -> Result<()> {
         disk::private_dir(dir)?;
         let mark = dir.join(MARK);
@@ -300,12 +284,12 @@ impl Engine for FileEngine {
     }
 
     fn url(&self, at: &Site) -> String {
-        file_url(&file(at))
+        link::file_url(&file(at))
     }
 
     fn stable_url(&self, at: &Site) -> String {
         match &self.links {
-            Some(links) if link::leads_to(links, at) => file_url(&link::path(links, at)),
+            Some(links) if link::leads_to(links, at) => link::file_url(&link::path(links, at)),
             _ => self.url(at),
         }
     }
@@ -316,10 +300,6 @@ impl Engine for FileEngine {
 
     fn link(&self, at: &Site) -> Result<()> {
         self.links.as_ref().map_or(Ok(()), |links| link::set(links, at))
-    }
-
-    fn path(&self, at: &Site) -> PathBuf {
-        file(at)
     }
 
     /// Files need no process.
@@ -351,15 +331,6 @@ impl Engine for FileEngine {
 
     fn check_seed(&self, seed: &Path) -> Result<()> {
         copy::check_seed(seed)
-    }
-
-    fn adopt(&self, seed: &Path, at: &Site) -> Result<()> {
-        present(at)?;
-        copy::adopt(seed, at)
-    }
-
-    fn snapshot(&self, from: &Site, to: &Path) -> Result<()> {
-        copy::snapshot(from, to)
     }
 
     fn copy(&self, from: &Site, to: &Site) -> Result<()> {
@@ -422,10 +393,6 @@ impl Engine for FileEngine {
         role::promote(at)
     }
 
-    fn set_aside(&self, at: &Site) -> Result<PathBuf> {
-        role::set_aside(at)
-    }
-
     fn remove(&self, at: &Site) -> Result<()> {
         if at.external && !at.dir.join(MARK).exists() {
             return Err(away(at));
@@ -467,6 +434,25 @@ impl Engine for FileEngine {
         let mut found = ours(dir)?;
         found.retain(|(_, _, rest)| rest.starts_with(UNFINISHED) || rest == note::UNFINISHED);
         Ok(found.into_iter().map(|(path, ..)| path).collect())
+    }
+}
+
+impl LocalFiles for FileEngine {
+    fn path(&self, at: &Site) -> PathBuf {
+        file(at)
+    }
+
+    fn adopt(&self, seed: &Path, at: &Site) -> Result<()> {
+        present(at)?;
+        copy::adopt(seed, at)
+    }
+
+    fn snapshot(&self, from: &Site, to: &Path) -> Result<()> {
+        copy::snapshot(from, to)
+    }
+
+    fn set_aside(&self, at: &Site) -> Result<PathBuf> {
+        role::set_aside(at)
     }
 }
 

@@ -3,10 +3,12 @@
 use super::database_names::DatabaseNames;
 use super::keys::{ReplicationKeys, TokenClock};
 use super::log_keys::LogKeys;
+use crate::engine::Frame;
 use crate::engine::confine::Sandbox;
+use crate::engine::remote::RemotePrimary;
 use crate::error::Result;
 use crate::sync::lock;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -20,13 +22,35 @@ pub(super) struct Common {
     pub without_primary: Mutex<HashSet<String>>,
     /// By the pool's name.
     pools: Mutex<HashMap<String, Arc<Pool>>>,
+    /// Those with replicas on other machines, whose keys must not change.
+    pub held_pools: Mutex<HashMap<String, Arc<Pool>>>,
 }
 
 /// What the processes of a pool have in common.
 pub(super) struct Pool {
-    pub keys: LogKeys,
+    keys: Mutex<Arc<LogKeys>>,
     /// Where the primary sends its replication log, once it has been started.
     pub log_port: Mutex<Option<u16>>,
+    /// Where the logs of a primary on another machine end, of the replicas here that have not everything; none while nothing is known
+    /// of that primary.
+    pub elsewhere: Mutex<Option<BTreeMap<String, Frame>>>,
+}
+
+impl Pool {
+    pub fn keys(&self) -> Arc<LogKeys> {
+        Arc::clone(&lock(&self.keys))
+    }
+
+    /// Takes the way to a primary on another machine. Returns whether its keys are others than before.
+    pub fn receive(&self, primary: &RemotePrimary) -> Result<bool> {
+        *lock(&self.log_port) = Some(primary.port);
+        let mut keys = lock(&self.keys);
+        if keys.for_replicas() == primary.keys {
+            return Ok(false);
+        }
+        *keys = Arc::new(LogKeys::receive(&primary.keys)?);
+        Ok(true)
+    }
 }
 
 impl Common {
@@ -38,6 +62,7 @@ impl Common {
             names: DatabaseNames::default(),
             without_primary: Mutex::default(),
             pools: Mutex::default(),
+            held_pools: Mutex::default(),
         })
     }
 
@@ -50,8 +75,9 @@ impl Common {
         // Of pools that had one database there may have been many.
         pools.retain(|_, pool| Arc::strong_count(pool) > 1);
         let pool = Arc::new(Pool {
-            keys: LogKeys::generate()?,
+            keys: Mutex::new(Arc::new(LogKeys::generate()?)),
             log_port: Mutex::default(),
+            elsewhere: Mutex::default(),
         });
         pools.insert(name.to_owned(), Arc::clone(&pool));
         Ok(pool)

@@ -5,7 +5,7 @@ use super::role::{self, ProcessRole};
 use super::{Access, SqldEngine, files, host, lost_primary, quota_room, records, watch};
 use crate::engine::file::{present, used_bytes};
 use crate::engine::{
-    DatabaseLimits, Engine, Frame, InstanceRole, OpenContent, Orphan, Running, SeenLog, Site, child, disk,
+    DatabaseLimits, Engine, Frame, InstanceRole, LocalFiles, OpenContent, Orphan, Running, SeenLog, Site, child, disk,
 };
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
@@ -14,6 +14,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 impl Engine for SqldEngine {
+    fn local_files(&self, _at: &Site) -> Result<&dyn LocalFiles> {
+        Ok(self)
+    }
+
     fn open_location(&self, location: &str, dir: &Path) -> Result<()> {
         lock(&self.shared.files).open_location(location, dir)
     }
@@ -101,11 +105,6 @@ impl Engine for SqldEngine {
         port.map_or_else(String::new, |port| format!("http://{}:{port}", host(&at.instance())))
     }
 
-    fn path(&self, at: &Site) -> PathBuf {
-        let dir = self.find(at).ok().flatten().unwrap_or_else(|| at.dir.clone());
-        files::database(&role::db_path(&dir), &at.instance())
-    }
-
     fn start(&self, at: &Site) -> Result<()> {
         self.serving(at).map(drop)
     }
@@ -138,38 +137,6 @@ impl Engine for SqldEngine {
         lock(&self.shared.files).check_seed(seed)
     }
 
-    fn adopt(&self, seed: &Path, at: &Site) -> Result<()> {
-        let node = self.run_primary(at)?;
-        if records::record(node.dir(), &at.instance())?.is_none() {
-            let admin = node.admin()?;
-            // Remains of an earlier try were never acknowledged, so nobody has written to them.
-            admin.delete(&at.instance())?;
-            self.sweep(node.dir(), &at.instance())?;
-            if let Err(error) = self.drop_in(&node, seed, &at.instance()) {
-                // A half-made namespace would be in the way of the next try.
-                let _ = admin.delete(&at.instance());
-                let _ = self.sweep(node.dir(), &at.instance());
-                return Err(error);
-            }
-            records::acknowledge(node.dir(), &at.instance(), &DatabaseLimits::default())?;
-        }
-        disk::remove(seed)
-    }
-
-    fn snapshot(&self, from: &Site, to: &Path) -> Result<()> {
-        let node = self.serving(from)?;
-        self.check_file(from)?;
-        if node.place == ProcessRole::Replica && !self.path(from).exists() {
-            self.open_replica(&node, from)?;
-        }
-        child::export(&self.shared.common.sandbox, &self.path(from), to)
-    }
-
-    fn export(&self, from: &Site, to: &Path) -> Result<()> {
-        self.check_file(from)?;
-        child::export(&self.shared.common.sandbox, &self.path(from), to)
-    }
-
     fn copy(&self, from: &Site, to: &Site) -> Result<()> {
         let primary = self.serving(from)?;
         self.expect(&primary, ProcessRole::Primary)?;
@@ -184,11 +151,6 @@ impl Engine for SqldEngine {
 
     fn copy_again(&self, from: &Site, to: &Site) -> Result<()> {
         self.copy_replica_again(from, to)
-    }
-
-    fn open_content(&self, primary: &Site, replicas: &[Site]) -> Result<OpenContent> {
-        let open = self.open_at_one_position(primary, replicas)?;
-        Ok(Box::new(move || open.run()))
     }
 
     fn note_compared(&self, replica: &Site, is_equal: bool) {
@@ -276,14 +238,6 @@ impl Engine for SqldEngine {
         lost_primary::uncompared_files(dir)
     }
 
-    fn report_divergence(&self, aside: &Path, now: &Site) -> Result<()> {
-        self.compare_aside(aside, now)
-    }
-
-    fn set_aside(&self, at: &Site) -> Result<PathBuf> {
-        self.set_primary_aside(at)
-    }
-
     fn remove(&self, at: &Site) -> Result<()> {
         if at.external {
             present(at)?;
@@ -311,6 +265,58 @@ impl Engine for SqldEngine {
             all.extend(records::unfinished(&dir.join(pool))?);
         }
         Ok(all)
+    }
+}
+
+impl LocalFiles for SqldEngine {
+    fn path(&self, at: &Site) -> PathBuf {
+        let dir = self.find(at).ok().flatten().unwrap_or_else(|| at.dir.clone());
+        files::database(&role::db_path(&dir), &at.instance())
+    }
+
+    fn adopt(&self, seed: &Path, at: &Site) -> Result<()> {
+        let node = self.run_primary(at)?;
+        if records::record(node.dir(), &at.instance())?.is_none() {
+            let admin = node.admin()?;
+            // Remains of an earlier try were never acknowledged, so nobody has written to them.
+            admin.delete(&at.instance())?;
+            self.sweep(node.dir(), &at.instance())?;
+            if let Err(error) = self.drop_in(&node, seed, &at.instance()) {
+                // A half-made namespace would be in the way of the next try.
+                let _ = admin.delete(&at.instance());
+                let _ = self.sweep(node.dir(), &at.instance());
+                return Err(error);
+            }
+            records::acknowledge(node.dir(), &at.instance(), &DatabaseLimits::default())?;
+        }
+        disk::remove(seed)
+    }
+
+    fn snapshot(&self, from: &Site, to: &Path) -> Result<()> {
+        let node = self.serving(from)?;
+        self.check_file(from)?;
+        if node.place == ProcessRole::Replica && !self.path(from).exists() {
+            self.open_replica(&node, from)?;
+        }
+        child::export(&self.shared.common.sandbox, &self.path(from), to)
+    }
+
+    fn export(&self, from: &Site, to: &Path) -> Result<()> {
+        self.check_file(from)?;
+        child::export(&self.shared.common.sandbox, &self.path(from), to)
+    }
+
+    fn open_content(&self, primary: &Site, replicas: &[Site]) -> Result<OpenContent> {
+        let open = self.open_at_one_position(primary, replicas)?;
+        Ok(Box::new(move || open.run()))
+    }
+
+    fn set_aside(&self, at: &Site) -> Result<PathBuf> {
+        self.set_primary_aside(at)
+    }
+
+    fn report_divergence(&self, aside: &Path, now: &Site) -> Result<()> {
+        self.compare_aside(aside, now)
     }
 }
 

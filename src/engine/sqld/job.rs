@@ -35,7 +35,7 @@ const WARMERS: usize = 4;
 /// A process as its supervisor sees it.
 pub(super) struct ProcessJob {
     pub dir: PathBuf,
-    pool: Arc<Pool>,
+    pub pool: Arc<Pool>,
     pub common: Arc<Common>,
     role: Mutex<InstanceConfig>,
     /// The administration key of the start under way, or of the process that runs.
@@ -367,7 +367,7 @@ impl Job for Arc<ProcessJob> {
         }
         let key_files = self
             .pool
-            .keys
+            .keys()
             .write_files(&self.keys_dir(), place == ProcessRole::Primary)?;
         let mut bounds = Bounds {
             lock: Some(held),
@@ -421,7 +421,7 @@ impl Job for Arc<ProcessJob> {
         // A replica has read its keys before it answers, a primary perhaps not yet.
         let is_ready = admin.healthy()
             && match role.role {
-                ProcessRole::Primary => find(role.ports.log).is_some_and(|log| self.pool.keys.is_primary(&log)),
+                ProcessRole::Primary => find(role.ports.log).is_some_and(|log| self.pool.keys().is_primary(&log)),
                 ProcessRole::Replica => true,
             };
         if is_ready {

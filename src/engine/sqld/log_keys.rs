@@ -7,7 +7,9 @@
 
 use crate::engine::disk;
 use crate::engine::process::Listener;
+use crate::engine::remote::ReplicaKeys;
 use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
@@ -31,7 +33,8 @@ pub(super) struct LogKeys {
     /// For asking a primary for its certificate, as a replica does.
     client: Arc<ClientConfig>,
     authority: String,
-    primary: Identity,
+    /// None where the primary is on another machine.
+    primary: Option<Identity>,
     /// All replicas of a pool have the same one: the primary accepts any certificate of the authority.
     replica: Identity,
 }
@@ -59,23 +62,44 @@ impl LogKeys {
             let authority = params.self_signed(&key)?;
             let issuer = Issuer::new(params, key);
             let replica = Identity::sign(&issuer, "replica", ExtendedKeyUsagePurpose::ClientAuth)?;
-            let mut roots = RootCertStore::empty();
-            roots.add(authority.der().clone())?;
-            let client = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()?
-                .with_root_certificates(roots)
-                .with_client_auth_cert(
-                    vec![CertificateDer::from_pem_slice(replica.certificate.as_bytes())?],
-                    PrivateKeyDer::from_pem_slice(replica.key.as_bytes())?,
-                )?;
+            let authority = authority.pem();
             Ok(Self {
-                client: Arc::new(client),
-                authority: authority.pem(),
-                primary: Identity::sign(&issuer, SERVER_NAME, ExtendedKeyUsagePurpose::ServerAuth)?,
+                client: client_of(&authority, &replica)?,
+                authority,
+                primary: Some(Identity::sign(
+                    &issuer,
+                    SERVER_NAME,
+                    ExtendedKeyUsagePurpose::ServerAuth,
+                )?),
                 replica,
             })
         };
         make().map_err(|error| Error::new(Code::Internal, "cannot make a certificate").caused_by(error))
+    }
+
+    /// Those of a pool whose primary is on another machine.
+    pub fn receive(keys: &ReplicaKeys) -> Result<Self> {
+        let replica = Identity {
+            certificate: keys.certificate.clone(),
+            key: keys.key.expose().to_owned(),
+        };
+        let client = client_of(&keys.authority, &replica)
+            .map_err(|error| Error::new(Code::InvalidValue, "the keys of a pool cannot be used").caused_by(error))?;
+        Ok(Self {
+            client,
+            authority: keys.authority.clone(),
+            primary: None,
+            replica,
+        })
+    }
+
+    /// What replicas on other machines need of them.
+    pub fn for_replicas(&self) -> ReplicaKeys {
+        ReplicaKeys {
+            authority: self.authority.clone(),
+            certificate: self.replica.certificate.clone(),
+            key: Secret::new(self.replica.key.clone()),
+        }
     }
 
     /// Whether this pool's primary answers at a port: it shows the certificate, and so has read it.
@@ -95,7 +119,16 @@ impl LogKeys {
 
     /// Writes the files of a primary, or of a replica, into a directory.
     pub fn write_files(&self, dir: &Path, is_primary: bool) -> Result<KeyFiles> {
-        let identity = if is_primary { &self.primary } else { &self.replica };
+        let identity = match &self.primary {
+            _ if !is_primary => &self.replica,
+            Some(primary) => primary,
+            None => {
+                return Err(Error::new(
+                    Code::Conflict,
+                    "the primary of this pool is on another machine",
+                ));
+            }
+        };
         let files = KeyFiles::in_dir(dir);
         disk::private_dir(dir)?;
         for (path, text) in [
@@ -110,6 +143,23 @@ impl LogKeys {
         }
         Ok(files)
     }
+}
+
+/// For asking a primary for its certificate.
+fn client_of(
+    authority: &str,
+    replica: &Identity,
+) -> Result<Arc<ClientConfig>, Box<dyn std::error::Error + Send + Sync>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
+    let client = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(
+            vec![CertificateDer::from_pem_slice(replica.certificate.as_bytes())?],
+            PrivateKeyDer::from_pem_slice(replica.key.as_bytes())?,
+        )?;
+    Ok(Arc::new(client))
 }
 
 impl Identity {

@@ -168,7 +168,7 @@ impl SqldEngine {
     }
 
     fn instance_path(&self, at: &Site) -> PathBuf {
-        use crate::engine::Engine as _;
+        use crate::engine::LocalFiles as _;
         self.path(at)
     }
 }

@@ -46,6 +46,7 @@ pub mod program;
 mod quarantine;
 mod quota_room;
 mod records;
+mod remote_primary;
 mod removal;
 mod replica_delay;
 mod replica_repair;
@@ -60,8 +61,8 @@ pub use keys::{Access, TokenClock};
 
 use super::confine::{self, Confinement, Sandbox};
 use super::file::{FileEngine, present};
-use super::process::{self, Listener, OnlyDatabase, ProcessLabel, ProcessStatus};
-use super::{Damage, Engine, Site, child, disk};
+use super::process::{self, Listener, ProcessStatus};
+use super::{Damage, LocalFiles, Site, child, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sync::lock;
@@ -350,13 +351,13 @@ impl SqldEngine {
                 Some(node) => {
                     // The database or the group may have another name by now.
                     if at.group.is_some() {
-                        node.process().set_label(label(at, node.place));
+                        node.process().set_label(role::label(at, node.place));
                     }
                     Arc::clone(node)
                 }
                 None => {
                     let role = role::role_of(dir)?.map_or_else(new, Ok)?;
-                    let node = Arc::new(Node::start(&self.shared.common, dir, label(at, role.role), role)?);
+                    let node = Arc::new(Node::start(&self.shared.common, dir, role::label(at, role.role), role)?);
                     nodes.insert(dir.to_owned(), Arc::clone(&node));
                     node
                 }
@@ -446,23 +447,6 @@ impl SqldEngine {
         disk::remove(&converted)?;
         placed?;
         node.make(id)
-    }
-}
-
-/// What the process for a site is called.
-fn label(at: &Site, place: ProcessRole) -> ProcessLabel {
-    let pool = at.pool.clone().unwrap_or_default();
-    // A pool is called after what shares it: a group, or one database.
-    let is_alone = pool.strip_prefix(&at.id).is_some_and(|rest| rest.starts_with('-'));
-    ProcessLabel {
-        location: at.location.clone(),
-        group: at.group.clone().unwrap_or_else(|| "?".to_owned()),
-        database: is_alone.then(|| OnlyDatabase {
-            id: at.id.clone(),
-            name: at.database_name().to_owned(),
-        }),
-        pool,
-        role: place.name(),
     }
 }
 

@@ -29,7 +29,7 @@ use crate::engine::{Damage, Frame, ProcessFacts, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sync::lock;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -252,6 +252,11 @@ impl Node {
         lock(&self.diverged).remove(id);
         lock(&self.server.crashes).forget(id);
         self.health().forget(&self.server.common, self.dir(), id)
+    }
+
+    /// Where the logs of its primary end, where that is on another machine and something is known of it.
+    pub fn primary_elsewhere(&self) -> Option<BTreeMap<String, Frame>> {
+        lock(&self.server.pool.elsewhere).clone()
     }
 
     pub fn health(&self) -> &Health {

@@ -16,8 +16,9 @@ use super::records;
 use super::role::ProcessRole;
 use super::watch;
 use crate::engine::Frame;
+use crate::error::Result;
 use crate::sync::lock;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -138,12 +139,17 @@ impl ReplicaRepair {
             let primary = all
                 .iter()
                 .find(|node| node.place == ProcessRole::Primary && node.pool == replica.pool);
-            let Some(primary) = primary.filter(|primary| primary.process().is_ready()) else {
-                continue;
+            let primary = match primary {
+                Some(primary) if primary.process().is_ready() => PrimaryLogs::Here(primary),
+                Some(_) => continue,
+                None => match replica.primary_elsewhere() {
+                    Some(logs) => PrimaryLogs::Elsewhere(logs),
+                    None => continue,
+                },
             };
             // Of one that is new all is looked at: what is seen replaces what an earlier run of torso has written down.
             let whole = whole || !self.seen.contains_key(replica.dir());
-            self.run_replica(primary, replica, whole, &mut stuck);
+            self.run_replica(&primary, replica, whole, &mut stuck);
         }
         self.stuck = stuck;
     }
@@ -151,7 +157,7 @@ impl ReplicaRepair {
     /// Checks one replica. Its databases that are behind go into `stuck`.
     fn run_replica(
         &mut self,
-        primary: &Node,
+        primary: &PrimaryLogs<'_>,
         replica: &Node,
         whole: bool,
         stuck: &mut HashMap<(PathBuf, String), StuckReplica>,
@@ -182,7 +188,7 @@ impl ReplicaRepair {
             }
             if !replica.has_served(&id) {
                 // Its primary opens it, too. If that fails, it is asked again at the next look.
-                let _ = watch::check_file(primary, &id).and_then(|()| replica.ask(&id));
+                let _ = primary.check_file(&id).and_then(|()| replica.ask(&id));
                 continue;
             }
             let (now, progress) = (Instant::now(), progress(replica, &id));
@@ -223,7 +229,7 @@ impl ReplicaRepair {
 
     /// The databases of a replica that may have changed since the last look: those that a process has open, and those that are
     /// behind. All of them with `whole`.
-    fn databases(&self, primary: &Node, replica: &Node, whole: bool) -> HashSet<String> {
+    fn databases(&self, primary: &PrimaryLogs<'_>, replica: &Node, whole: bool) -> HashSet<String> {
         if whole {
             return records::acknowledged(replica.dir())
                 .unwrap_or_default()
@@ -233,6 +239,47 @@ impl ReplicaRepair {
         let behind = self.stuck.keys().filter(|(dir, _)| dir == replica.dir());
         let behind = behind.map(|(_, id)| id.clone());
         behind.chain(primary.served()).chain(replica.served()).collect()
+    }
+}
+
+/// The logs of a pool's primary: read here, or as its machine has said.
+enum PrimaryLogs<'a> {
+    Here(&'a Node),
+    /// Of the databases that are behind.
+    Elsewhere(BTreeMap<String, Frame>),
+}
+
+impl PrimaryLogs<'_> {
+    /// The end of a database's log; none while that is not known, and if nothing is lacked of one elsewhere.
+    fn frame(&self, id: &str) -> Option<Frame> {
+        match self {
+            Self::Here(primary) => primary.frame(id),
+            Self::Elsewhere(logs) => logs.get(id).copied(),
+        }
+    }
+
+    /// When it was last written. Of one elsewhere it is just now, so that it is looked at each time.
+    fn frame_changed(&self, id: &str) -> Option<SystemTime> {
+        match self {
+            Self::Here(primary) => primary.frame_changed(id),
+            Self::Elsewhere(_) => Some(SystemTime::now()),
+        }
+    }
+
+    /// The databases that may have been written to.
+    fn served(&self) -> Vec<String> {
+        match self {
+            Self::Here(primary) => primary.served(),
+            Self::Elsewhere(logs) => logs.keys().cloned().collect(),
+        }
+    }
+
+    /// What is checked before the primary's process opens a database. Elsewhere its machine does that.
+    fn check_file(&self, id: &str) -> Result<()> {
+        match self {
+            Self::Here(primary) => watch::check_file(primary, id),
+            Self::Elsewhere(_) => Ok(()),
+        }
     }
 }
 

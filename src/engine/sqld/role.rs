@@ -1,6 +1,8 @@
 //! The role of a process's directory, and its ports: `role.json`, written before the first start.
 
 use super::json_file::write_json;
+use crate::engine::Site;
+use crate::engine::process::{OnlyDatabase, ProcessLabel};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use serde::{Deserialize, Serialize};
@@ -67,6 +69,23 @@ pub(super) struct Ports {
     /// For administration.
     #[serde(rename = "admin_port")]
     pub admin: u16,
+}
+
+/// What the process for a site is called.
+pub(super) fn label(at: &Site, place: ProcessRole) -> ProcessLabel {
+    let pool = at.pool.clone().unwrap_or_default();
+    // A pool is called after what shares it: a group, or one database.
+    let is_alone = pool.strip_prefix(&at.id).is_some_and(|rest| rest.starts_with('-'));
+    ProcessLabel {
+        location: at.location.clone(),
+        group: at.group.clone().unwrap_or_else(|| "?".to_owned()),
+        database: is_alone.then(|| OnlyDatabase {
+            id: at.id.clone(),
+            name: at.database_name().to_owned(),
+        }),
+        pool,
+        role: place.name(),
+    }
 }
 
 /// Whether an error means that the file, or its directory, does not exist.

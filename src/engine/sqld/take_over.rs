@@ -11,7 +11,7 @@
 //! used in are removed on the way: a process over files of both roles would give wrong answers.
 
 use super::role::{self, ProcessRole};
-use super::{Shared, SqldEngine, files, label, records};
+use super::{Shared, SqldEngine, files, records};
 use crate::engine::{DatabaseLimits, Site, confine, disk};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
@@ -77,7 +77,7 @@ impl SqldEngine {
         let Some(role) = role::role_of(dir)? else { return Ok(()) };
         let mut nodes = lock(&self.shared.nodes);
         if !self.shared.is_closed() && !nodes.contains_key(dir) {
-            let node = super::Node::start(&self.shared.common, dir, label(at, role.role), role)?;
+            let node = super::Node::start(&self.shared.common, dir, role::label(at, role.role), role)?;
             nodes.insert(dir.to_owned(), Arc::new(node));
         }
         Ok(())

@@ -5,7 +5,7 @@ use super::node::Node;
 use super::role::ProcessRole;
 use super::{SqldEngine, records, watch};
 use crate::engine::child::OpenComparison;
-use crate::engine::{Engine as _, Frame, Site, child};
+use crate::engine::{Engine as _, Frame, LocalFiles as _, Site, child};
 use crate::error::{Code, Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -56,7 +56,7 @@ pub fn discard(
 ) -> Result<Option<PathBuf>> {
     let (engine, site) = (&view.plane.engine, view.former_site(id, row, former));
     if let Some(row) = row.filter(|_| former.is_kept) {
-        let path = engine.set_aside(&site)?;
+        let path = engine.local_files(&site)?.set_aside(&site)?;
         if !path.exists() {
             return Ok(None);
         }

@@ -11,6 +11,7 @@ mod step;
 
 pub use plan::{ObservedDatabase, ObservedInstance, WantedDatabase, plan};
 pub use report::ReconcileReport;
+use report::is_away;
 pub use step::ReconcileStep;
 
 use super::CatalogView;
@@ -50,8 +51,9 @@ fn observe(
                 damage: Some(damage),
                 ..
             })) if row.is_some_and(|row| row.primary == *location) => {
-                let path = view.plane.engine.path(&site(view, id, row, location));
-                report.failures.push((location.clone(), damage.to_error(&path)));
+                let site = site(view, id, row, location);
+                let error = view.plane.engine.damage_error(&damage, &site);
+                report.failures.push((location.clone(), error));
                 ObservedInstance::Damaged
             }
             Ok(Some(running)) => match running.role {
@@ -143,6 +145,9 @@ pub fn reconcile(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&Location
                 }
                 // A seed that could not be removed is only a file in the staging directory, which is swept later.
                 (_, None) => {}
+                (Err(error), Some(at)) if is_away(view, &site(view, id, row.as_ref(), at), &error) => {
+                    report.away.push((at.clone(), error));
+                }
                 (Err(error), Some(at)) => {
                     report.failures.push((at.clone(), error));
                     failed.insert(at.clone());
@@ -241,10 +246,10 @@ fn take_one(
         ReconcileStep::Create { at } => engine.create(&site(at)),
         ReconcileStep::Start { at } => engine.start(&site(at)),
         ReconcileStep::Configure { at, limits } => engine.configure(&site(at), limits),
-        ReconcileStep::Adopt { at } => engine.adopt(&view.plane.seed(id), &site(at)),
+        ReconcileStep::Adopt { at } => engine.local_files(&site(at))?.adopt(&view.plane.seed(id), &site(at)),
         ReconcileStep::Link { at } => engine.link(&site(at)),
         ReconcileStep::SetAside { at } => {
-            let path = engine.set_aside(&site(at))?;
+            let path = engine.local_files(&site(at))?.set_aside(&site(at))?;
             report.kept_aside.push((at.clone(), path));
             Ok(())
         }

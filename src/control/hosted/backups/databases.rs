@@ -108,7 +108,7 @@ impl<'a> DatabaseCopies<'a> {
         let (location, site) = choose_site(engine.as_ref(), placed, &position);
         let copy = self.staging.join("database");
         disk::remove(&copy)?;
-        engine.export(site, &copy)?;
+        engine.local_files(site)?.export(site, &copy)?;
         let subject = BackupSubject::Database(DatabaseSubject {
             id: placed.id.to_string(),
             name: placed.name.to_string(),
@@ -162,7 +162,7 @@ fn earlier_backups(repository: &Repository, server: &str) -> Result<HashMap<Stri
 fn position_of(engine: &dyn Engine, primary: &Site) -> Result<Position> {
     match engine.running(primary)? {
         Some(running) => match running.damage {
-            Some(damage) => Err(damage.to_error(&engine.path(primary))),
+            Some(damage) => Err(engine.damage_error(&damage, primary)),
             None => Ok(running.position),
         },
         None => Err(Error::new(
@@ -184,7 +184,8 @@ fn to_text(position: &Position) -> Option<String> {
 fn choose_site<'p>(engine: &dyn Engine, placed: &'p Placed, position: &Position) -> (String, &'p Site) {
     let is_current = |site: &Site| {
         let running = engine.running(site).ok().flatten();
-        running.is_some_and(|running| {
+        let is_here = engine.local_files(site).is_ok();
+        running.filter(|_| is_here).is_some_and(|running| {
             running.damage.is_none()
                 && matches!(&running.role, InstanceRole::Replica { position: own, altered: false, .. } if own == position)
         })

@@ -1,0 +1,174 @@
+//! Locations on other machines: what is wanted there and what they have said last. [`PlacedEngine`] is the engine of a server with
+//! such locations. How both are sent is the caller's (`control::hosted::nodes` and `node`).
+
+mod node_engine;
+mod placed;
+mod wanted;
+
+pub use node_engine::{NodeEngine, UnreachedInstance};
+pub use placed::PlacedEngine;
+pub use wanted::{
+    InstanceReport, NodeReport, RemotePrimary, ReplicaKeys, ReplicaSite, ReportAnswer, ReportedPosition,
+    WantedInstance, WantedPool, WantedState,
+};
+
+use crate::engine::Site;
+use crate::error::{Code, Error, Result};
+use crate::sync::{lock, wait};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// After so long without a report, a location counts as away. Nodes report every second.
+const AWAY_AFTER: Duration = Duration::from_secs(10);
+
+/// The locations of other machines, and what each has reported last. Clones are the same.
+#[derive(Clone, Default)]
+pub struct RemoteLocations {
+    shared: Arc<SharedLocations>,
+}
+
+#[derive(Default)]
+struct SharedLocations {
+    /// By code.
+    all: Mutex<BTreeMap<String, Option<ReceivedReport>>>,
+    news: Condvar,
+    /// Called when what is wanted somewhere may be another thing.
+    changed: Mutex<Option<ChangeSignal>>,
+}
+
+/// Has what is wanted be read again.
+type ChangeSignal = Arc<dyn Fn() + Send + Sync>;
+
+/// A report, and when it came.
+#[derive(Debug, Clone)]
+pub struct ReceivedReport {
+    pub report: Arc<NodeReport>,
+    pub received_at: Timestamp,
+    at: Instant,
+}
+
+impl ReceivedReport {
+    /// How old it is.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.at.elapsed()
+    }
+
+    /// Whether its location counts as there.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.age() < AWAY_AFTER
+    }
+}
+
+impl RemoteLocations {
+    /// Makes a location one of another machine, of which nothing is known yet.
+    pub fn add(&self, location: &str) {
+        lock(&self.shared.all).insert(location.to_owned(), None);
+        self.signal_change();
+    }
+
+    /// Makes it one of this machine.
+    pub fn remove(&self, location: &str) {
+        lock(&self.shared.all).remove(location);
+        self.shared.news.notify_all();
+    }
+
+    /// Whether a location is on another machine.
+    #[must_use]
+    pub fn has(&self, location: &str) -> bool {
+        lock(&self.shared.all).contains_key(location)
+    }
+
+    /// Whether there are any.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        lock(&self.shared.all).is_empty()
+    }
+
+    /// What a location has reported last.
+    #[must_use]
+    pub fn last_report(&self, location: &str) -> Option<ReceivedReport> {
+        lock(&self.shared.all).get(location)?.clone()
+    }
+
+    /// Takes a report. One of a location that is no more is dropped.
+    pub fn receive(&self, location: &str, report: NodeReport) {
+        if let Some(known) = lock(&self.shared.all).get_mut(location) {
+            *known = Some(ReceivedReport {
+                report: Arc::new(report),
+                received_at: Timestamp::now(),
+                at: Instant::now(),
+            });
+        }
+        self.shared.news.notify_all();
+    }
+
+    /// Has a function called whenever what is wanted somewhere may be another thing. It must not block.
+    pub fn on_change(&self, signal: impl Fn() + Send + Sync + 'static) {
+        *lock(&self.shared.changed) = Some(Arc::new(signal));
+    }
+
+    /// Says that what is wanted somewhere may be another thing.
+    pub fn signal_change(&self) {
+        let signal = lock(&self.shared.changed).clone();
+        if let Some(signal) = signal {
+            signal();
+        }
+    }
+
+    /// Waits for news of any location, for a part of a second.
+    fn wait_for_news(&self) {
+        drop(wait(
+            &self.shared.news,
+            lock(&self.shared.all),
+            Duration::from_millis(250),
+        ));
+    }
+
+    /// The error of what needs the location of a site now.
+    fn away(&self, at: &Site) -> Error {
+        let location = &at.location;
+        let since = match self.last_report(location) {
+            Some(last) => format!("was last heard of {} seconds ago", last.age().as_secs()),
+            None => "was not heard of since the server's start".to_owned(),
+        };
+        Error::new(Code::Unavailable, format!("the machine of location {location} {since}")).hint(format!(
+            "it goes on by itself when it can reach this server: systemctl status torso-node there; torso location show {location}"
+        ))
+    }
+}
+
+/// The error of what is only done with instances whose files are on this machine.
+fn elsewhere(at: &Site) -> Error {
+    Error::new(
+        Code::Unsupported,
+        format!(
+            "the files of {} in {} are on another machine",
+            at.database_name(),
+            at.location
+        ),
+    )
+    .hint("leave out --location: the primary has everything")
+}
+
+/// The error of a primary at a location of another machine.
+pub fn no_primary_there(location: &str) -> Error {
+    Error::new(
+        Code::Unsupported,
+        format!("location {location} is on another machine, and only replicas can be there"),
+    )
+    .hint(format!(
+        "choose one of the server's own locations for the primary, then torso db replicate DATABASE {location}"
+    ))
+}
+
+/// Fails for locations of other machines.
+fn check_here(locations: &RemoteLocations, at: &Site) -> Result<()> {
+    if locations.has(&at.location) {
+        return Err(no_primary_there(&at.location));
+    }
+    Ok(())
+}

@@ -1,0 +1,329 @@
+//! The engine of a server with locations on other machines: it passes on what is about its own machine to the engine there, and
+//! answers for the others from what they have reported.
+//!
+//! Elsewhere there are only replicas. A copy is made there because the catalog wants it; here it is only waited for. What is not
+//! wanted any more goes when the machine hears of it, at once or when it is back. So nothing here waits for a machine that is away.
+
+use super::{NodeReport, RemoteLocations, ReplicaSite, ReportAnswer, ReportedPosition, check_here, elsewhere};
+use crate::engine::sqld::SqldEngine;
+use crate::engine::{
+    DatabaseLimits, Engine, Frame, InstanceRole, LocalFiles, Orphan, Position, ProcessFacts, Running, SeenLog, Site,
+};
+use crate::error::{Code, Error, Result};
+use jiff::Timestamp;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a replica may make no progress before a caller stops waiting for it.
+const STALL: Duration = Duration::from_secs(30);
+
+/// Places instances by their location: on this machine, or on another one.
+#[derive(Clone)]
+pub struct PlacedEngine {
+    local: SqldEngine,
+    remote: RemoteLocations,
+}
+
+impl PlacedEngine {
+    #[must_use]
+    pub fn new(local: SqldEngine, remote: RemoteLocations) -> Self {
+        Self { local, remote }
+    }
+
+    /// Takes the report of a location, and says what it lacks of the replicas that are wanted.
+    pub fn receive_report(&self, location: &str, report: NodeReport, wanted: &[ReplicaSite]) -> ReportAnswer {
+        let mut answer = ReportAnswer::default();
+        for replica in wanted.iter().filter(|replica| replica.site.location == location) {
+            let instance = replica.site.instance();
+            let has = report.instances.get(&instance).and_then(|known| known.position);
+            let end = self.local.log_end_now(&replica.primary).filter(|end| end.count > 0);
+            if let Some(end) = end.map(ReportedPosition).filter(|end| has != Some(*end)) {
+                answer.behind.insert(instance, end);
+            }
+        }
+        self.remote.receive(location, report);
+        answer
+    }
+
+    fn is_remote(&self, at: &Site) -> bool {
+        self.remote.has(&at.location)
+    }
+
+    /// What is known of a replica on another machine, which may be away since.
+    fn reported(&self, at: &Site) -> Option<Running> {
+        let last = self.remote.last_report(&at.location);
+        let is_current = last.as_ref().is_some_and(super::ReceivedReport::is_current);
+        let known = last.as_ref().and_then(|last| last.report.instances.get(&at.instance()));
+        let known = known?;
+        let frame = known.position.map(|position| position.0);
+        let changed_ns = known.changed_ns;
+        let position = Position {
+            frame,
+            changed_ns,
+            uncertain: frame.is_none(),
+            ..Position::default()
+        };
+        let away = (!is_current).then(|| self.remote.away(at).message().to_owned());
+        Some(Running {
+            role: InstanceRole::Replica {
+                of: primary_of(at),
+                position: position.clone(),
+                synced_at: Timestamp::from_nanosecond(i128::from(changed_ns)).unwrap_or(Timestamp::UNIX_EPOCH),
+                altered: false,
+            },
+            damage: None,
+            size: known.size,
+            position,
+            serving: is_current && known.serving,
+            process: Some(ProcessFacts {
+                is_silent: is_current && known.is_silent,
+                failures: known.failures,
+                failure: away.or_else(|| known.failure.clone()),
+                level_ago: None,
+                delay: None,
+                has_diverged: false,
+            }),
+            limits: None,
+        })
+    }
+
+    /// Waits until a replica on another machine has reported that it has everything that its primary has now.
+    fn await_copy(&self, from: &Site, to: &Site) -> Result<()> {
+        self.remote.signal_change();
+        let mut target = self.local.open_log(from)?;
+        let mut moved = Instant::now();
+        let mut last: Option<Frame> = None;
+        loop {
+            let is_current = |report: super::ReceivedReport| report.is_current();
+            if !self.remote.last_report(&to.location).is_some_and(is_current) {
+                return Err(self.remote.away(to));
+            }
+            let now = self.reported(to).as_ref().and_then(Running::frame);
+            if now.is_some_and(|now| now == target || (now.log == target.log && now.count >= target.count)) {
+                return Ok(());
+            }
+            // A primary that was killed begins another log, which has everything.
+            if let Some(primary) = self.local.frame(from).filter(|primary| primary.log != target.log) {
+                target = primary;
+            }
+            if now != last {
+                last = now;
+                moved = Instant::now();
+            } else if moved.elapsed() > STALL {
+                return Err(Error::new(
+                    Code::Timeout,
+                    format!(
+                        "the replica of database {} in {} does not catch up with its primary",
+                        to.database_name(),
+                        to.location
+                    ),
+                )
+                .hint("the log of torso node on that machine has the reason"));
+            }
+            self.remote.wait_for_news();
+        }
+    }
+}
+
+/// The location of the primary of a replica's pool, which is in the pool's name: `<uuid>-<location>`.
+fn primary_of(at: &Site) -> String {
+    let pool = at.pool.as_deref().unwrap_or_default();
+    pool.rsplit_once('-').map_or("", |(_, location)| location).to_owned()
+}
+
+impl Engine for PlacedEngine {
+    fn local_files(&self, at: &Site) -> Result<&dyn LocalFiles> {
+        if self.is_remote(at) {
+            return Err(elsewhere(at));
+        }
+        self.local.local_files(at)
+    }
+
+    fn open_location(&self, location: &str, dir: &Path) -> Result<()> {
+        self.local.open_location(location, dir)
+    }
+
+    fn close_location(&self, dir: &Path) -> Result<()> {
+        self.local.close_location(dir)
+    }
+
+    fn has_processes(&self) -> bool {
+        true
+    }
+
+    fn check_primary_location(&self, location: &str) -> Result<()> {
+        if self.remote.has(location) {
+            return Err(super::no_primary_there(location));
+        }
+        Ok(())
+    }
+
+    fn running(&self, at: &Site) -> Result<Option<Running>> {
+        if self.is_remote(at) {
+            return Ok(self.reported(at));
+        }
+        self.local.running(at)
+    }
+
+    fn size(&self, at: &Site) -> Option<u64> {
+        if self.is_remote(at) {
+            return self.reported(at).map(|running| running.size);
+        }
+        self.local.size(at)
+    }
+
+    fn used(&self, at: &Site) -> Option<u64> {
+        if self.is_remote(at) {
+            self.size(at)
+        } else {
+            self.local.used(at)
+        }
+    }
+
+    fn url(&self, at: &Site) -> String {
+        if self.is_remote(at) {
+            String::new()
+        } else {
+            self.local.url(at)
+        }
+    }
+
+    fn start(&self, at: &Site) -> Result<()> {
+        check_here(&self.remote, at)?;
+        self.local.start(at)
+    }
+
+    fn configure(&self, at: &Site, limits: &DatabaseLimits) -> Result<()> {
+        check_here(&self.remote, at)?;
+        self.local.configure(at, limits)
+    }
+
+    fn await_writers(&self, at: &Site) -> Result<()> {
+        check_here(&self.remote, at)?;
+        self.local.await_writers(at)
+    }
+
+    fn create(&self, at: &Site) -> Result<()> {
+        check_here(&self.remote, at)?;
+        self.local.create(at)
+    }
+
+    fn check_seed(&self, seed: &Path) -> Result<()> {
+        self.local.check_seed(seed)
+    }
+
+    fn copy(&self, from: &Site, to: &Site) -> Result<()> {
+        if self.is_remote(to) {
+            return self.await_copy(from, to);
+        }
+        self.local.copy(from, to)
+    }
+
+    fn copy_to_all(&self, from: &Site, to: &[Site]) -> Vec<Result<()>> {
+        std::thread::scope(|scope| {
+            let copies: Vec<_> = to.iter().map(|to| scope.spawn(|| self.copy(from, to))).collect();
+            let failed = |_| Err(Error::new(Code::Internal, "a thread that copied a database failed"));
+            copies
+                .into_iter()
+                .map(|copy| copy.join().unwrap_or_else(failed))
+                .collect()
+        })
+    }
+
+    fn copy_again(&self, from: &Site, to: &Site) -> Result<()> {
+        self.local_files(to)?;
+        self.local.copy_again(from, to)
+    }
+
+    fn note_compared(&self, replica: &Site, is_equal: bool) {
+        if !self.is_remote(replica) {
+            self.local.note_compared(replica, is_equal);
+        }
+    }
+
+    /// Elsewhere a replica goes on with what it has.
+    fn serve_alone(&self, at: &Site) -> Result<()> {
+        if self.is_remote(at) {
+            return Ok(());
+        }
+        self.local.serve_alone(at)
+    }
+
+    fn hold(&self, at: &Site) -> Result<()> {
+        self.local.hold(at)
+    }
+
+    fn release(&self, at: &Site) {
+        self.local.release(at);
+    }
+
+    fn demote(&self, from: &Site, to: &Site) -> Result<()> {
+        self.local.demote(from, to)
+    }
+
+    fn promote(&self, at: &Site) -> Result<()> {
+        self.local.promote(at)
+    }
+
+    fn block_writes(&self, at: &Site, reason: &str) -> Result<()> {
+        check_here(&self.remote, at)?;
+        self.local.block_writes(at, reason)
+    }
+
+    fn prepare_primary(&self, at: &Site) -> Result<()> {
+        check_here(&self.remote, at)?;
+        self.local.prepare_primary(at)
+    }
+
+    fn take_over(&self, moves: &[(Site, Site)]) -> Result<()> {
+        moves.iter().try_for_each(|(_, to)| check_here(&self.remote, to))?;
+        self.local.take_over(moves)
+    }
+
+    fn answers(&self, at: &Site) -> bool {
+        !self.is_remote(at) && self.local.answers(at)
+    }
+
+    fn log_end(&self, at: &Site) -> Option<Frame> {
+        if self.is_remote(at) {
+            None
+        } else {
+            self.local.log_end(at)
+        }
+    }
+
+    fn last_seen_primary(&self, replica: &Site) -> Option<SeenLog> {
+        if self.is_remote(replica) {
+            return None;
+        }
+        self.local.last_seen_primary(replica)
+    }
+
+    fn fence(&self, at: &Site) -> Result<()> {
+        if self.is_remote(at) {
+            Ok(())
+        } else {
+            self.local.fence(at)
+        }
+    }
+
+    fn uncompared(&self, dir: &Path) -> Result<Vec<(PathBuf, String)>> {
+        self.local.uncompared(dir)
+    }
+
+    fn remove(&self, at: &Site) -> Result<()> {
+        if self.is_remote(at) {
+            self.remote.signal_change();
+            return Ok(());
+        }
+        self.local.remove(at)
+    }
+
+    fn orphans(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Orphan>> {
+        self.local.orphans(dir, known)
+    }
+
+    fn unfinished(&self, dir: &Path) -> Result<Vec<PathBuf>> {
+        self.local.unfinished(dir)
+    }
+}

@@ -1,0 +1,239 @@
+//! What a location on another machine is to run, and what it says that it runs, as both are sent: the whole state each time.
+
+use crate::engine::{Frame, Site};
+use crate::error::Result as TorsoResult;
+use crate::secret::Secret;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
+
+/// All that a location is to run. What is not in it, is not wanted there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WantedState {
+    /// Higher after each change.
+    pub generation: u64,
+    /// By name.
+    pub pools: BTreeMap<String, WantedPool>,
+}
+
+/// The replicas of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedPool {
+    /// The organization's id.
+    pub organization: String,
+    /// The name of its group, for messages.
+    pub group: String,
+    /// The location of the primaries.
+    pub primary: String,
+    /// The highest epoch of its instances: a stream for an older one is refused.
+    pub epoch: u64,
+    pub keys: ReplicaKeys,
+    /// By name (see [`Site::instance`](crate::engine::Site::instance)).
+    pub instances: BTreeMap<String, WantedInstance>,
+}
+
+/// What a replica proves itself with to the primary of its pool, and knows it by. In PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaKeys {
+    pub authority: String,
+    pub certificate: String,
+    pub key: Secret,
+}
+
+/// A replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedInstance {
+    /// The database's name, for messages.
+    pub database: String,
+}
+
+/// The way to a primary on another machine, for the replicas of its pool here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemotePrimary {
+    /// The primary's location.
+    pub location: String,
+    /// The port of this machine that leads to it.
+    pub port: u16,
+    pub keys: ReplicaKeys,
+}
+
+/// A replica that is wanted somewhere.
+#[derive(Debug, Clone)]
+pub struct ReplicaSite {
+    /// The id of its organization.
+    pub organization: String,
+    pub site: Site,
+    pub primary: Site,
+}
+
+impl WantedState {
+    /// What a location is to run of all replicas that are wanted, whatever their locations. `keys` are those of a pool.
+    pub fn of(
+        location: &str,
+        replicas: &[ReplicaSite],
+        keys: &dyn Fn(&str) -> TorsoResult<ReplicaKeys>,
+    ) -> TorsoResult<Self> {
+        let mut pools: BTreeMap<String, WantedPool> = BTreeMap::new();
+        for replica in replicas.iter().filter(|replica| replica.site.location == location) {
+            let Some(name) = &replica.site.pool else { continue };
+            if !pools.contains_key(name) {
+                let pool = WantedPool {
+                    organization: replica.organization.clone(),
+                    group: replica.site.group.clone().unwrap_or_default(),
+                    primary: replica.primary.location.clone(),
+                    epoch: 0,
+                    keys: keys(name)?,
+                    instances: BTreeMap::new(),
+                };
+                pools.insert(name.clone(), pool);
+            }
+            if let Some(pool) = pools.get_mut(name) {
+                pool.epoch = pool.epoch.max(replica.site.epoch);
+                let database = replica.site.database_name().to_owned();
+                pool.instances
+                    .insert(replica.site.instance(), WantedInstance { database });
+            }
+        }
+        Ok(Self { generation: 0, pools })
+    }
+
+    /// Whether it has the same content as another one, whatever the generations.
+    #[must_use]
+    pub fn equals(&self, other: &Self) -> bool {
+        self.pools == other.pools
+    }
+}
+
+/// What a location on another machine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// Of torso, and of libSQL server.
+    pub version: String,
+    pub engine_version: String,
+    /// The wanted state that it has reached, as far as it can; 0 for none.
+    pub generation: u64,
+    /// Bytes that are free on its disk, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_bytes: Option<u64>,
+    /// By name.
+    pub instances: BTreeMap<String, InstanceReport>,
+}
+
+/// The state of a replica on another machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceReport {
+    pub pool: String,
+    /// Where it is in its primary's log; none while that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<ReportedPosition>,
+    /// When that was reached, in nanoseconds since 1970.
+    pub changed_ns: i64,
+    pub size: u64,
+    pub serving: bool,
+    pub is_silent: bool,
+    /// How often its process has ended by itself, or did not start; and why, the last time.
+    pub failures: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// A [`Frame`] in JSON, which has no numbers of 128 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReportedPosition(pub Frame);
+
+#[derive(Serialize, Deserialize)]
+struct PositionFields {
+    log: String,
+    count: u64,
+}
+
+impl Serialize for ReportedPosition {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let log = format!("{:032x}", self.0.log);
+        let count = self.0.count;
+        PositionFields { log, count }.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for ReportedPosition {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let PositionFields { log, count } = PositionFields::deserialize(from)?;
+        let log = u128::from_str_radix(&log, 16).map_err(serde::de::Error::custom)?;
+        Ok(Self(Frame { log, count }))
+    }
+}
+
+/// What a report is answered with.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ReportAnswer {
+    /// Where the primaries' logs end of those instances that were not there when they reported, by name. Nothing of pools whose primary
+    /// does not run now.
+    pub behind: BTreeMap<String, ReportedPosition>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reported_position_keeps_all_digits_of_a_log() {
+        for log in [0, 7, u128::MAX - 1] {
+            let position = ReportedPosition(Frame { log, count: 41 });
+            let text = serde_json::to_string(&position).unwrap();
+            assert_eq!(serde_json::from_str::<ReportedPosition>(&text).unwrap(), position);
+        }
+        assert!(serde_json::from_str::<ReportedPosition>(r#"{"log":"x","count":1}"#).is_err());
+    }
+
+    fn replica(location: &str, pool: &str, id: &str, epoch: u64) -> ReplicaSite {
+        let site = |location: &str| Site {
+            location: location.to_owned(),
+            dir: location.into(),
+            external: false,
+            pool: Some(pool.to_owned()),
+            id: id.to_owned(),
+            epoch,
+            database: Some(format!("db-{id}")),
+            group: Some("default".to_owned()),
+        };
+        ReplicaSite {
+            organization: "o1".to_owned(),
+            site: site(location),
+            primary: site("ams"),
+        }
+    }
+
+    fn keys(pool: &str) -> TorsoResult<ReplicaKeys> {
+        Ok(ReplicaKeys {
+            authority: pool.to_owned(),
+            certificate: String::new(),
+            key: Secret::new(String::new()),
+        })
+    }
+
+    #[test]
+    fn wanted_state_is_what_is_wanted_at_its_location_whatever_the_order() {
+        let mut all = vec![
+            replica("lhr", "p-ams", "0a", 1),
+            replica("fra", "p-ams", "0a", 1),
+            replica("lhr", "p-ams", "0b", 3),
+            replica("lhr", "q-ams", "0c", 2),
+        ];
+        let state = WantedState::of("lhr", &all, &keys).unwrap();
+        assert_eq!(state.pools.keys().collect::<Vec<_>>(), ["p-ams", "q-ams"]);
+        let pool = &state.pools["p-ams"];
+        assert_eq!((pool.primary.as_str(), pool.keys.authority.as_str()), ("ams", "p-ams"));
+        assert_eq!(pool.epoch, 3, "the highest of its instances");
+        assert_eq!(pool.instances.keys().collect::<Vec<_>>(), ["0a", "0b-epoch3"]);
+        all.reverse();
+        assert!(state.equals(&WantedState::of("lhr", &all, &keys).unwrap()));
+        all.pop();
+        assert!(!state.equals(&WantedState::of("lhr", &all, &keys).unwrap()));
+        assert!(WantedState::of("iad", &all, &keys).unwrap().pools.is_empty());
+    }
+
+    #[test]
+    fn wanted_state_without_keys_is_none_at_all() {
+        let no_keys = |_: &str| Err(crate::error::Error::new(crate::error::Code::Internal, "no keys"));
+        assert!(WantedState::of("lhr", &[replica("lhr", "p-ams", "0a", 1)], &no_keys).is_err());
+    }
+}

@@ -1,0 +1,278 @@
+//! Replicas at a location of another machine, whose engine has nothing but what the server says. Here both are in one process, and
+//! the way between them is a thread that can be cut.
+
+use super::{engine, number, query, query_at};
+use crate::conformance::{Subject, at, conformance, create, db, group, request, rows, write};
+use crate::support::until;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use torso::control::ControlPlane;
+use torso::control::embedded::Embedded;
+use torso::control::promotion::ForcedPromotion;
+use torso::control::types::{Connection, InstanceState};
+use torso::engine::remote::{NodeEngine, PlacedEngine, RemoteLocations, ReplicaSite, WantedState};
+use torso::engine::sqld::{Access, SqldEngine};
+use torso::error::Code;
+
+/// The location of the other machine.
+const REMOTE: &str = "lhr";
+
+/// A server, and a machine with a location.
+struct Machines {
+    shared: Arc<SharedMachines>,
+    way: Option<JoinHandle<()>>,
+}
+
+struct SharedMachines {
+    server: Mutex<SqldEngine>,
+    remote: RemoteLocations,
+    node: NodeEngine,
+    dir: tempfile::TempDir,
+    is_connected: AtomicBool,
+    is_over: AtomicBool,
+}
+
+impl SharedMachines {
+    fn placed(&self) -> PlacedEngine {
+        PlacedEngine::new(self.server.lock().unwrap().clone(), self.remote.clone())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn embedded(&self) -> Embedded {
+        Embedded::over(&self.data(), Box::new(self.placed())).unwrap()
+    }
+
+    /// The replicas that the catalog wants.
+    fn wanted(&self) -> Vec<ReplicaSite> {
+        let mut all = Vec::new();
+        for placed in self.embedded().wanted_placements().unwrap() {
+            let (_, primary) = &placed.sites[0];
+            all.extend(placed.sites[1..].iter().map(|(_, site)| ReplicaSite {
+                organization: "o1".to_owned(),
+                site: site.clone(),
+                primary: primary.clone(),
+            }));
+        }
+        all
+    }
+
+    /// What is said both ways in a moment.
+    fn exchange(&self) {
+        let server = self.server.lock().unwrap().clone();
+        let replicas = self.wanted();
+        let Ok(wanted) = WantedState::of(REMOTE, &replicas, &|pool| server.replica_keys(pool)) else {
+            return;
+        };
+        let port = |pool: &str, _: &_| {
+            let of_pool = |replica: &&ReplicaSite| replica.site.pool.as_deref() == Some(pool);
+            let primary = &replicas.iter().find(of_pool).unwrap().primary;
+            server.log_address(primary).map(|address| address.port())
+        };
+        let Ok(_) = self.node.apply(&wanted, &port) else { return };
+        let answer = self
+            .placed()
+            .receive_report(REMOTE, self.node.report().unwrap(), &replicas);
+        self.node.note_answer(Some(&answer));
+    }
+}
+
+impl Machines {
+    /// The other machine was not heard of yet.
+    fn away() -> Self {
+        let dir = tempfile::Builder::new().prefix("torso-machines-").tempdir().unwrap();
+        let shared = Arc::new(SharedMachines {
+            server: Mutex::new(engine()),
+            remote: RemoteLocations::default(),
+            node: NodeEngine::new(engine(), REMOTE, dir.path().join("node")),
+            dir,
+            is_connected: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+        });
+        shared.remote.add(REMOTE);
+        let on_way = Arc::clone(&shared);
+        let way = std::thread::spawn(move || {
+            while !on_way.is_over.load(Ordering::SeqCst) {
+                if on_way.is_connected.load(Ordering::SeqCst) {
+                    on_way.exchange();
+                }
+                std::thread::sleep(Duration::from_millis(30));
+            }
+        });
+        Self { shared, way: Some(way) }
+    }
+
+    fn connected() -> Self {
+        let machines = Self::away();
+        machines.connect();
+        machines
+    }
+
+    /// Has the other machine heard of.
+    fn connect(&self) {
+        self.shared.is_connected.store(true, Ordering::SeqCst);
+        until("the machine is heard of", || {
+            self.shared.remote.last_report(REMOTE).is_some()
+        });
+    }
+
+    /// Another server process over the same data.
+    fn restart_server(&self) {
+        let mut server = self.shared.server.lock().unwrap();
+        server.shutdown();
+        *server = engine();
+        drop(server);
+        assert!(self.shared.embedded().reconcile_all().unwrap().is_empty());
+    }
+
+    fn state_there(&self, name: &str) -> InstanceState {
+        let all = self.plane().list_instances(&db(name)).unwrap();
+        all.iter()
+            .find(|instance| instance.location == at(REMOTE))
+            .unwrap()
+            .state
+    }
+}
+
+impl Drop for Machines {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::SeqCst);
+        let ended = self.way.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap();
+        }
+    }
+}
+
+impl Subject for Machines {
+    fn plane(&self) -> Box<dyn ControlPlane> {
+        Box::new(self.shared.embedded())
+    }
+
+    fn execute(&self, to: &Connection, sql: &str) {
+        self.run(to, sql);
+    }
+
+    fn number(&self, to: &Connection, sql: &str) -> i64 {
+        number(&self.run(to, sql))
+    }
+}
+
+impl Machines {
+    fn run(&self, to: &Connection, sql: &str) -> Vec<serde_json::Value> {
+        let minute = Duration::from_secs(60);
+        if to.location == at(REMOTE) {
+            let placed = self.shared.embedded().placement(&to.database).unwrap();
+            let (_, site) = placed
+                .sites
+                .iter()
+                .find(|(location, _)| *location == at(REMOTE))
+                .unwrap();
+            let engine = self.shared.node.engine();
+            let there = self.shared.node.site(site.pool.as_deref().unwrap(), &site.instance());
+            let token = engine.token(&site.instance(), Access::ReadWrite, minute).unwrap();
+            return query(&engine.endpoint(&there).unwrap(), token.expose(), sql).unwrap();
+        }
+        let url = url::Url::parse(&to.url).unwrap();
+        let host = url.host_str().unwrap();
+        let instance = host.split('.').next().unwrap();
+        let address = ([127, 0, 0, 1], url.port().unwrap()).into();
+        let token = self
+            .shared
+            .server
+            .lock()
+            .unwrap()
+            .token(instance, Access::ReadWrite, minute)
+            .unwrap();
+        query_at(address, host, token.expose(), sql).unwrap()
+    }
+}
+
+#[test]
+fn control_plane_with_a_location_on_another_machine_conforms() {
+    conformance(
+        Machines::connected,
+        &[
+            // Replicas follow by themselves, so none is ever left behind for a look at it.
+            "a replica that is behind",
+            "syncing one of two",
+            // These have primaries in lhr, which are refused there.
+            "promotion",
+            "group promotion",
+            "the default group",
+            "filters",
+            "a location in use stays",
+        ],
+    );
+}
+
+#[test]
+fn remote_location_refuses_primaries_and_says_what_to_type() {
+    let machines = Machines::connected();
+    let plane = machines.plane();
+    create(&*plane, "app", "ams");
+    plane.add_instance(&db("app"), &at(REMOTE)).unwrap();
+    let here = torso::control::types::CreateDatabase {
+        location: Some(at(REMOTE)),
+        ..request("other")
+    };
+    let forced = ForcedPromotion {
+        location: Some(at(REMOTE)),
+        dry_run: true,
+    };
+    for error in [
+        plane.create_database(&here).unwrap_err(),
+        plane.promote_instance(&db("app"), &at(REMOTE)).unwrap_err(),
+        plane.force_promotion(&db("app"), &forced).unwrap_err(),
+    ] {
+        assert_eq!(error.code(), Code::Unsupported, "{error}");
+        assert!(error.message().contains(REMOTE), "{error}");
+        assert!(error.hint_text().unwrap().contains("torso db replicate"), "{error}");
+    }
+    assert!(plane.get_database(&db("other")).is_err());
+}
+
+#[test]
+fn remote_location_that_is_away_blocks_nobody_and_catches_up() {
+    let machines = Machines::away();
+    let plane = machines.plane();
+    create(&*plane, "one", "ams");
+    plane.add_group_location(&group("default"), &at(REMOTE)).unwrap();
+    create(&*plane, "two", "ams");
+    write(&machines, "two", "create table t (x); insert into t values (1)");
+    plane.add_instance(&db("two"), &at("fra")).unwrap();
+    assert_eq!(machines.state_there("two"), InstanceState::Down);
+    let error = plane.sync_database(&db("two"), Some(&at(REMOTE))).unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable, "{error}");
+    assert!(error.message().contains(REMOTE), "{error}");
+    plane.delete_database(&db("one")).unwrap();
+    machines.connect();
+    until("it has what it lacked", || {
+        machines.state_there("two") == InstanceState::Ready
+    });
+    assert_eq!(rows(&machines, "two", REMOTE), 1);
+    plane.remove_group_location(&group("default"), &at(REMOTE)).unwrap();
+    let report = || machines.shared.remote.last_report(REMOTE).unwrap().report;
+    until("nothing is left there", || report().instances.is_empty());
+    assert_eq!(rows(&machines, "two", "fra"), 1);
+}
+
+#[test]
+fn remote_replica_follows_a_server_that_was_started_again() {
+    let machines = Machines::connected();
+    let plane = machines.plane();
+    create(&*plane, "app", "ams");
+    write(&machines, "app", "create table t (x); insert into t values (1)");
+    plane.add_instance(&db("app"), &at(REMOTE)).unwrap();
+    assert_eq!(rows(&machines, "app", REMOTE), 1);
+    drop(plane);
+    machines.restart_server();
+    write(&machines, "app", "insert into t values (2)");
+    until("it follows", || machines.state_there("app") == InstanceState::Ready);
+    assert_eq!(rows(&machines, "app", REMOTE), 2);
+}
