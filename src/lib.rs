@@ -12,6 +12,7 @@
 //!   organizations, `client` over HTTP.
 //! - `engine`: where databases run: files, or libSQL server processes.
 //! - `server`: a hosted control plane behind HTTP, and the gateway to its databases.
+//! - `link`: requests and byte streams between machines.
 //! - `hrana`: the protocol of libSQL servers: its messages, in both encodings.
 //! - `sqltext`: SQL as text: tokens, statements, quoting, and what a hosted database may do.
 //! - `sql`: a SQL connection to a file or a server; `shell`: the shell over it.
@@ -21,7 +22,7 @@
 //! - `change_outcome`, `temporary_files`: what a command that ends in the middle has changed, and what it removes.
 //!
 //! Without the feature `server`, the crate has the embedded control plane, the client and the shell. `server`, `control::hosted`,
-//! `engine::sqld` and what only they need are left out.
+//! `engine::sqld`, `link` and what only they need are left out.
 //!
 //! Who may import whom is held by a test (`tests/layering.rs`); `docs/design.md` says why.
 
@@ -45,6 +46,8 @@ pub(crate) mod fuzz;
 pub mod hrana;
 #[cfg(feature = "server")]
 pub mod jwt;
+#[cfg(feature = "server")]
+pub mod link;
 mod migrations;
 pub mod net;
 pub mod panics;

@@ -71,6 +71,8 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
     // What the fuzz tests of all floors share.
     ("fuzz", &[]),
     ("jwt", &[]),
+    // It carries, and knows nothing of what.
+    ("link", &["link"]),
     ("net", &[]),
     ("panics", &[]),
     ("private_files", &[]),
@@ -108,11 +110,17 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml_edit", &["declared", "settings"]),
     ("clap_complete", &["commands"]),
     ("clap_mangen", &["commands"]),
-    // Three files await besides the server: only a future can be given up at once, only on a connection of one's own is it
+    // Three files await besides the server and the link: only a future can be given up at once, only on a connection of one's own is it
     // known who has the other end before anything is sent, and the library of object storage knows nothing else.
     (
         "tokio",
-        &["server", "sql/hrana/transport", "engine/sqld/http", "backup/objects"],
+        &[
+            "link",
+            "server",
+            "sql/hrana/transport",
+            "engine/sqld/http",
+            "backup/objects",
+        ],
     ),
     ("object_store", &["backup/objects", "backup/s3"]),
     ("zstd", &["backup/content"]),

@@ -1,0 +1,161 @@
+//! A port of a node whose connections go over the link: a replica's process is pointed at it once and for all. The connection, the
+//! primary behind it and its epoch may change.
+
+use super::StreamTarget;
+use super::connection_state::ConnectionState;
+use super::messages::{TARGET_HEADER, parse_error, read_body};
+use super::transport::bridge;
+use crate::error::{Code, Error, Result};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How long the server may take to open a stream: less than a client waits for its write.
+const OPEN: Duration = Duration::from_secs(4);
+
+/// A port that leads over the link. It is closed, with its connections, when this is dropped.
+pub struct ForwardedPort {
+    address: SocketAddr,
+    target: watch::Sender<StreamTarget>,
+    accepting: JoinHandle<()>,
+}
+
+impl ForwardedPort {
+    pub(super) fn open(
+        runtime: &Handle,
+        shared: Arc<ConnectionState>,
+        target: StreamTarget,
+        port: Option<u16>,
+    ) -> Result<Self> {
+        let listener = port
+            .and_then(|port| std::net::TcpListener::bind(loopback(port)).ok())
+            .map_or_else(|| std::net::TcpListener::bind(loopback(0)), Ok);
+        let failed = |error| Error::io(error, "cannot open a port of this machine");
+        let listener = listener.map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let _entered = runtime.enter();
+        let listener = TcpListener::from_std(listener).map_err(failed)?;
+        let (target, targets) = watch::channel(target);
+        Ok(Self {
+            address,
+            target,
+            accepting: tokio::spawn(accept(listener, shared, targets)),
+        })
+    }
+
+    /// Where it is, which does not change.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Leads the port elsewhere. Its connections end if that is another target; new ones go there.
+    pub fn repoint(&self, target: StreamTarget) {
+        self.target.send_if_modified(|current| {
+            let is_other = *current != target;
+            *current = target;
+            is_other
+        });
+    }
+}
+
+impl Drop for ForwardedPort {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<ConnectionState>, targets: watch::Receiver<StreamTarget>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (shared, targets) = (Arc::clone(&shared), targets.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = carry(stream, &shared, targets).await {
+                        shared.note_error(&error);
+                        tracing::warn!(
+                            server = shared.server(),
+                            cause = error.full_message(),
+                            "no stream over the link"
+                        );
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Carries a connection until a side ends it, the link is lost, or the port leads elsewhere. Fails when it cannot be carried; it then
+/// ends at once.
+async fn carry(
+    mut stream: TcpStream,
+    shared: &ConnectionState,
+    mut targets: watch::Receiver<StreamTarget>,
+) -> Result<()> {
+    let _ = stream.set_nodelay(true);
+    let target = targets.borrow_and_update().clone();
+    let Some(sender) = shared.sender() else {
+        // What is not connected is logged where it is dialed.
+        return Ok(());
+    };
+    let opening = tokio::time::timeout(OPEN, open_stream(sender, &target));
+    let mut remote = opening.await.map_err(|_| {
+        Error::new(
+            Code::Timeout,
+            format!("the server opened no stream for {target} in time"),
+        )
+    })??;
+    tokio::select! {
+        carried = bridge(&mut stream, &mut remote) => tracing::debug!(%target, ?carried, "stream ended"),
+        // An error means that the port is closed.
+        _ = targets.changed() => tracing::debug!(%target, "stream ended: its port leads elsewhere"),
+    }
+    Ok(())
+}
+
+async fn open_stream(
+    mut sender: super::dial::RequestSender,
+    target: &StreamTarget,
+) -> Result<TokioIo<hyper::upgrade::Upgraded>> {
+    let invalid = |cause: &dyn std::fmt::Display| Error::new(Code::InvalidValue, format!("{target}: {cause}"));
+    let header = serde_json::to_string(target).map_err(|cause| invalid(&cause))?;
+    let request = Request::builder()
+        .method(Method::CONNECT)
+        .uri(super::certificate::DNS_NAME)
+        .header(TARGET_HEADER, header)
+        .body(Full::<Bytes>::default())
+        .map_err(|cause| invalid(&cause))?;
+    let lost = |cause: hyper::Error| {
+        let cause = std::io::Error::other(crate::net::innermost(&cause));
+        Error::new(
+            Code::Unavailable,
+            format!("the link broke off before there was a stream for {target}"),
+        )
+        .caused_by(cause)
+    };
+    sender.ready().await.map_err(lost)?;
+    let response = sender.send_request(request).await.map_err(lost)?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(parse_error(status, &read_body(response.into_body()).await?));
+    }
+    hyper::upgrade::on(response).await.map(TokioIo::new).map_err(lost)
+}
+
+/// The address of a port on this machine.
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}

@@ -1,0 +1,327 @@
+//! The listener of the link: accepts nodes' connections, keeps a list of them, and ends them and their streams when asked to.
+
+use super::authority::Authority;
+use super::certificate::{LinkHolder, ParsedCertificate};
+use super::service::{LinkHandler, LinkService, RequestOrigin};
+use super::tls::{ALPN, CurrentCertificate, server_config};
+use super::transport::{LastHeard, WatchedStream, server_http};
+use super::{NodeName, StreamTarget};
+use crate::error::{Code, Error, Result};
+use crate::sync::lock;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// Connections at a time, of which a node has one.
+const CONNECTIONS: usize = 1_024;
+
+/// How long the handshake of TLS may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long a machine without a certificate may stay.
+const JOINING: Duration = Duration::from_secs(60);
+
+/// The longest pause before the server's certificate is looked at again.
+const CHECK_CERTIFICATE: Duration = Duration::from_secs(3_600);
+
+/// A node that is connected.
+#[derive(Debug, Clone)]
+pub struct ConnectedNode {
+    pub node: NodeName,
+    pub peer: SocketAddr,
+    pub connected_since: SystemTime,
+    /// When something last came from it: at most a few seconds ago.
+    pub last_heard: SystemTime,
+    /// How many byte streams it has open.
+    pub streams: usize,
+}
+
+/// The listener, which runs until it is dropped.
+pub struct LinkServer {
+    shared: Arc<Listening>,
+    address: SocketAddr,
+    /// Taken when this is dropped.
+    runtime: Option<Runtime>,
+}
+
+struct Listening {
+    service: Arc<LinkService>,
+    connections: Mutex<Connections>,
+}
+
+#[derive(Default)]
+struct Connections {
+    next: u64,
+    open: BTreeMap<u64, OpenConnection>,
+}
+
+struct OpenConnection {
+    node: NodeName,
+    peer: SocketAddr,
+    since: SystemTime,
+    heard: LastHeard,
+    ended: watch::Sender<bool>,
+}
+
+impl LinkServer {
+    /// Accepts nodes on a bound listener, on threads of its own.
+    pub fn start(
+        listener: std::net::TcpListener,
+        authority: Arc<Authority>,
+        handler: Arc<dyn LinkHandler>,
+    ) -> Result<Self> {
+        let failed = |error| Error::io(error, "cannot listen for nodes");
+        let runtime = runtime().map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let first = authority.issue_for_server()?;
+        let current = CurrentCertificate::new(&first);
+        let config = server_config(authority.certificate(), Arc::clone(&current))?;
+        let shared = Arc::new(Listening {
+            service: Arc::new(LinkService {
+                authority: Arc::clone(&authority),
+                handler,
+                streams: Arc::default(),
+                news: watch::Sender::new(0),
+            }),
+            connections: Mutex::default(),
+        });
+        {
+            let _entered = runtime.enter();
+            let listener = TcpListener::from_std(listener).map_err(failed)?;
+            let acceptor = TlsAcceptor::from(Arc::new(config));
+            tokio::spawn(accept(listener, acceptor, Arc::clone(&shared)));
+        }
+        let renewal_in = ParsedCertificate::parse(first.certificate())?.renewal_in();
+        runtime.spawn(renew_certificate(authority, current, renewal_in));
+        Ok(Self {
+            shared,
+            address,
+            runtime: Some(runtime),
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Has requests that wait for news answered again.
+    pub fn notify(&self) {
+        self.shared.service.news.send_modify(|number| *number += 1);
+    }
+
+    /// Ends the byte streams that a filter chooses, and returns how many. Nodes open new ones, which are checked again.
+    pub fn end_streams(&self, filter: impl Fn(&NodeName, &StreamTarget) -> bool) -> usize {
+        self.shared.service.streams.end(filter)
+    }
+
+    /// Ends the connections of a node with all that goes over them, and returns how many. It dials again, and is checked again.
+    pub fn disconnect(&self, node: &NodeName) -> usize {
+        let connections = lock(&self.shared.connections);
+        let chosen = connections.open.values().filter(|connection| connection.node == *node);
+        chosen.fold(0, |count, connection| {
+            connection.ended.send_replace(true);
+            count + 1
+        })
+    }
+
+    /// The nodes that are connected, in the order of their names. One that dials again is there twice until the old connection is
+    /// noticed to be dead.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<ConnectedNode> {
+        let connections = lock(&self.shared.connections);
+        let mut nodes: Vec<_> = connections
+            .open
+            .values()
+            .map(|connection| ConnectedNode {
+                node: connection.node.clone(),
+                peer: connection.peer,
+                connected_since: connection.since,
+                last_heard: connection.heard.time(),
+                streams: self.shared.service.streams.count(&connection.node),
+            })
+            .collect();
+        nodes.sort_by(|one, other| one.node.cmp(&other.node));
+        nodes
+    }
+}
+
+impl Drop for LinkServer {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Not waited for: this may be an async thread, where waiting is not allowed, and a handler may take long.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The threads of a listener or a client.
+pub(super) fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("link")
+        .enable_all()
+        .build()
+}
+
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Listening>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        // It is never closed.
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+                tokio::spawn(async move {
+                    if let Err(error) = serve_connection(stream, peer, acceptor, shared).await {
+                        tracing::warn!(%peer, cause = error.full_message(), "link refused");
+                    }
+                    drop(permit);
+                });
+            }
+            // No file descriptors are left, or the node has gone. The pause keeps this from spinning.
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a node's connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Serves a connection until it ends. Fails when it is refused before its first request.
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: TlsAcceptor,
+    shared: Arc<Listening>,
+) -> Result<()> {
+    let stream = WatchedStream::new(stream);
+    let heard = stream.last_heard();
+    let refused = || Error::new(Code::Unauthenticated, "no TLS connection");
+    let tls = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream))
+        .await
+        .map_err(|_| refused().caused_by(std::io::Error::from(std::io::ErrorKind::TimedOut)))?
+        .map_err(|cause| refused().caused_by(cause))?;
+    let origin = RequestOrigin {
+        peer,
+        node: node_of(&tls)?,
+    };
+    let entry = origin
+        .node
+        .clone()
+        .map(|node| ConnectionGuard::register(&shared, node, peer, heard));
+    let is_joining = entry.is_none();
+    let (service, asking) = (Arc::clone(&shared.service), origin.clone());
+    let serving = server_http().serve_connection(
+        TokioIo::new(tls),
+        service_fn(move |request| {
+            let (service, origin) = (Arc::clone(&service), asking.clone());
+            async move { Ok::<_, Infallible>(service.serve(origin, request).await) }
+        }),
+    );
+    tokio::select! {
+        ended = serving => if let (Some(node), Err(error)) = (&origin.node, ended) {
+            tracing::info!(%node, %peer, cause = crate::net::innermost(&error), "node disconnected");
+        },
+        () = async { match entry {
+            Some(mut entry) => entry.ended().await,
+            None => std::future::pending().await,
+        } } => {}
+        () = tokio::time::sleep(JOINING), if is_joining => {}
+    }
+    Ok(())
+}
+
+/// The node on the other side of a connection; none without a certificate.
+fn node_of(tls: &TlsStream<WatchedStream>) -> Result<Option<NodeName>> {
+    let (_, session) = tls.get_ref();
+    if session.alpn_protocol() != Some(ALPN) {
+        return Err(Error::new(Code::InvalidValue, "the peer does not speak HTTP/2"));
+    }
+    let Some(certificate) = session.peer_certificates().and_then(|chain| chain.first()) else {
+        return Ok(None);
+    };
+    match ParsedCertificate::parse(certificate)?.holder {
+        LinkHolder::Node(node) => Ok(Some(node)),
+        LinkHolder::Server => Err(Error::new(Code::Forbidden, "the peer's certificate is not a node's")),
+    }
+}
+
+/// A connection's entry in the list, which goes with it.
+struct ConnectionGuard {
+    shared: Arc<Listening>,
+    number: u64,
+    when_ended: watch::Receiver<bool>,
+}
+
+impl ConnectionGuard {
+    fn register(shared: &Arc<Listening>, node: NodeName, peer: SocketAddr, heard: LastHeard) -> Self {
+        let (ended, when_ended) = watch::channel(false);
+        let mut connections = lock(&shared.connections);
+        connections.next += 1;
+        let number = connections.next;
+        tracing::info!(%node, %peer, "node connected");
+        let connection = OpenConnection {
+            node,
+            peer,
+            since: SystemTime::now(),
+            heard,
+            ended,
+        };
+        connections.open.insert(number, connection);
+        Self {
+            shared: Arc::clone(shared),
+            number,
+            when_ended,
+        }
+    }
+
+    async fn ended(&mut self) {
+        // The sender is in the list for as long as this is.
+        let _ = self.when_ended.wait_for(|ended| *ended).await;
+    }
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        lock(&self.shared.connections).open.remove(&self.number);
+    }
+}
+
+/// Replaces the server's certificate long before it ends.
+async fn renew_certificate(authority: Arc<Authority>, current: Arc<CurrentCertificate>, first: Duration) {
+    let mut due = SystemTime::now() + first;
+    loop {
+        // In pieces: a machine that slept has its clock moved, and not its timers.
+        let left = due.duration_since(SystemTime::now()).unwrap_or_default();
+        tokio::time::sleep(left.min(CHECK_CERTIFICATE)).await;
+        if SystemTime::now() < due {
+            continue;
+        }
+        let renewed = authority.issue_for_server().and_then(|identity| {
+            let next = ParsedCertificate::parse(identity.certificate())?.renewal_in();
+            current.replace(&identity);
+            Ok(next)
+        });
+        match renewed {
+            Ok(next) => due = SystemTime::now() + next,
+            Err(error) => {
+                tracing::warn!(cause = error.full_message(), "cannot renew the link's certificate");
+                due = SystemTime::now() + CHECK_CERTIFICATE;
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! What the listener does with a request of a node: who it is, whether it may, and what it gets. What the answers are is the
+//! handler's.
+
+use super::authority::{Authority, SigningRequest};
+use super::identity::to_pem;
+use super::messages::{
+    HELLO_PATH, JOIN_PATH, JoinMessage, JoinedMessage, RENEW_PATH, REQUEST_PREFIX, RenewMessage, RenewedMessage,
+    TARGET_HEADER, WAIT_HEADER, error_response, json_response, parse_json, read_body,
+};
+use super::streams::{OpenStreams, StreamGuard};
+use super::transport::bridge;
+use super::{NodeName, StreamTarget};
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// The longest that an answer may wait for news.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How long the process on this machine may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Answers nodes. Its functions may block: each call has a thread.
+pub trait LinkHandler: Send + Sync + 'static {
+    /// Decides about a machine that joins: checks its token, which can be used once, and names the node. A machine that asks again
+    /// with the same public key has not got the answer, and may have it again.
+    fn join(&self, request: &JoinRequest) -> Result<JoinApproval>;
+
+    /// Fails when a node is not, or no longer, the machine of its location. Called before everything else that a node asks.
+    fn check_node(&self, node: &NodeName) -> Result<()>;
+
+    /// Answers a request.
+    fn answer(&self, node: &NodeName, request: &NodeRequest) -> Result<HandlerAnswer>;
+
+    /// Allows a byte stream, and returns the port on this machine that it leads to. Fails when there is no such pool, or the epoch
+    /// is not the one in force. That the target's location is the node's has been checked.
+    fn authorize(&self, node: &NodeName, target: &StreamTarget) -> Result<SocketAddr>;
+}
+
+/// A machine's wish to become a node.
+pub struct JoinRequest {
+    pub token: Secret,
+    /// The SHA-256 of the machine's public key, in hexadecimal.
+    pub public_key: String,
+    /// Where it asks from.
+    pub peer: SocketAddr,
+    /// What the machine says about itself, unchecked.
+    pub details: Value,
+}
+
+/// What a machine that may join gets.
+pub struct JoinApproval {
+    pub node: NodeName,
+    pub details: Value,
+}
+
+/// A request of a node, whose meaning is the handler's.
+pub struct NodeRequest {
+    pub name: String,
+    pub body: Value,
+}
+
+/// What a handler has for a request.
+pub enum HandlerAnswer {
+    Ready(Value),
+    /// There is no news: the request waits, and is answered again after a notification.
+    NotYet,
+}
+
+/// What all connections share.
+pub(super) struct LinkService {
+    pub authority: Arc<Authority>,
+    pub handler: Arc<dyn LinkHandler>,
+    pub streams: Arc<OpenStreams>,
+    /// Changes with every notification.
+    pub news: watch::Sender<u64>,
+}
+
+/// Where a request comes from.
+#[derive(Clone)]
+pub(super) struct RequestOrigin {
+    pub peer: SocketAddr,
+    /// None without a certificate.
+    pub node: Option<NodeName>,
+}
+
+impl LinkService {
+    /// Answers a request. What is refused is logged.
+    pub async fn serve(self: Arc<Self>, origin: RequestOrigin, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let what = match request.uri().path() {
+            "" => request.method().to_string(),
+            path => path.to_owned(),
+        };
+        let answer = match (&origin.node, request.method(), request.uri().path()) {
+            (_, &Method::POST, JOIN_PATH) => self.join(origin.peer, request).await,
+            (Some(node), &Method::CONNECT, _) => self.open_stream(node.clone(), request).await,
+            (Some(node), &Method::POST, HELLO_PATH) => self.hello(node.clone()).await,
+            (Some(node), &Method::POST, RENEW_PATH) => self.renew(node.clone(), request).await,
+            (Some(node), &Method::POST, path) if path.starts_with(REQUEST_PREFIX) => {
+                self.request(node.clone(), request).await
+            }
+            (None, ..) => Err(Error::new(
+                Code::Unauthenticated,
+                "a machine without a certificate can only join",
+            )),
+            _ => Err(Error::new(Code::PathNotFound, format!("the link has no {what}"))),
+        };
+        answer.unwrap_or_else(|error| {
+            let node = origin.node.map(|node| node.to_string()).unwrap_or_default();
+            tracing::warn!(node, peer = %origin.peer, request = what, cause = error.full_message(), "link refused");
+            error_response(&error)
+        })
+    }
+
+    async fn join(self: Arc<Self>, peer: SocketAddr, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
+        let message: JoinMessage = parse_json(&read_body(request.into_body()).await?)?;
+        let signing_request = SigningRequest::parse(&message.signing_request)?;
+        blocking(move || {
+            let request = JoinRequest {
+                token: Secret::new(message.token),
+                public_key: signing_request.public_key(),
+                peer,
+                details: message.details,
+            };
+            let approval = self.handler.join(&request)?;
+            let certificate = self.authority.issue_for_node(&signing_request, &approval.node)?;
+            tracing::info!(node = %approval.node, %peer, "node joined");
+            let answer = JoinedMessage {
+                certificate: to_pem("CERTIFICATE", &certificate) + &to_pem("CERTIFICATE", self.authority.certificate()),
+                details: approval.details,
+            };
+            Ok(json_response(StatusCode::OK, &answer))
+        })
+        .await
+    }
+
+    async fn hello(self: Arc<Self>, node: NodeName) -> Result<Response<Full<Bytes>>> {
+        blocking(move || self.handler.check_node(&node)).await?;
+        Ok(json_response(StatusCode::OK, &json!({})))
+    }
+
+    async fn renew(self: Arc<Self>, node: NodeName, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
+        let message: RenewMessage = parse_json(&read_body(request.into_body()).await?)?;
+        let signing_request = SigningRequest::parse(&message.signing_request)?;
+        blocking(move || {
+            self.handler.check_node(&node)?;
+            let certificate = self.authority.issue_for_node(&signing_request, &node)?;
+            tracing::info!(%node, "certificate renewed");
+            let certificate = to_pem("CERTIFICATE", &certificate);
+            Ok(json_response(StatusCode::OK, &RenewedMessage { certificate }))
+        })
+        .await
+    }
+
+    async fn request(self: Arc<Self>, node: NodeName, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
+        let wait = wait_of(request.headers());
+        let name = request.uri().path().trim_start_matches(REQUEST_PREFIX).to_owned();
+        let body = parse_json(&read_body(request.into_body()).await?)?;
+        let request = Arc::new(NodeRequest { name, body });
+        let deadline = Instant::now() + wait;
+        let mut news = self.news.subscribe();
+        loop {
+            news.borrow_and_update();
+            let (service, node, request) = (Arc::clone(&self), node.clone(), Arc::clone(&request));
+            let answer = blocking(move || {
+                service.handler.check_node(&node)?;
+                service.handler.answer(&node, &request)
+            });
+            if let HandlerAnswer::Ready(value) = answer.await? {
+                return Ok(json_response(StatusCode::OK, &value));
+            }
+            tokio::select! {
+                changed = news.changed() => if changed.is_err() {
+                    return Err(Error::new(Code::Unavailable, "the server is stopping"));
+                },
+                () = tokio::time::sleep_until(deadline) => {
+                    let mut nothing = Response::new(Full::default());
+                    *nothing.status_mut() = StatusCode::NO_CONTENT;
+                    return Ok(nothing);
+                }
+            }
+        }
+    }
+
+    async fn open_stream(
+        self: Arc<Self>,
+        node: NodeName,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>> {
+        let target = request
+            .headers()
+            .get(TARGET_HEADER)
+            .map(|value| value.as_bytes().to_vec());
+        let target: StreamTarget = parse_json(&target.unwrap_or_default())?;
+        if target.location != node.location() {
+            return Err(Error::new(
+                Code::Forbidden,
+                format!(
+                    "the node of {} asks for a stream to {}",
+                    node.location(),
+                    target.location
+                ),
+            ));
+        }
+        let guard = self.streams.register(&node, &target);
+        let (service, asking) = (Arc::clone(&self), target.clone());
+        let address = blocking(move || {
+            service.handler.check_node(&node)?;
+            service.handler.authorize(&node, &asking)
+        })
+        .await?;
+        if !address.ip().is_loopback() {
+            return Err(Error::new(Code::Internal, format!("{address} is not on this machine")));
+        }
+        let upstream = connect(address)
+            .await
+            .map_err(|error| error.hint("the primary's process is not up; the replica tries again"))?;
+        tokio::spawn(carry(hyper::upgrade::on(&mut request), upstream, guard, target));
+        Ok(Response::new(Full::default()))
+    }
+}
+
+async fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let failed = || Error::new(Code::Unavailable, format!("nothing listens on {address}"));
+    let connected = tokio::time::timeout(CONNECT, TcpStream::connect(address)).await;
+    let stream = connected
+        .map_err(|_| failed())?
+        .map_err(|cause| failed().caused_by(cause))?;
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+/// Carries a stream until a side ends it, or somebody does.
+async fn carry(
+    upgrade: hyper::upgrade::OnUpgrade,
+    mut upstream: TcpStream,
+    mut guard: StreamGuard,
+    target: StreamTarget,
+) {
+    if guard.is_ended() {
+        return;
+    }
+    let Ok(downstream) = upgrade.await else {
+        return;
+    };
+    let mut downstream = TokioIo::new(downstream);
+    tokio::select! {
+        carried = bridge(&mut downstream, &mut upstream) => tracing::debug!(%target, ?carried, "stream ended"),
+        () = guard.ended() => tracing::info!(%target, "stream ended from here"),
+    }
+}
+
+/// How long an answer may wait, as a request says.
+fn wait_of(headers: &HeaderMap) -> Duration {
+    let seconds = headers
+        .get(WAIT_HEADER)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(seconds.unwrap_or_default()).min(LONGEST_WAIT)
+}
+
+/// Runs what may block on a thread for that.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|cause| Err(Error::new(Code::Internal, "the link's handler failed").caused_by(cause)))
+}
