@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# All tests. They compare with sqlite3, complete in bash, zsh and fish, have systemd judge a unit, run nginx and Caddy, fetch a
-# libSQL server and its clients with npm and pip into target/, and build the server's engine there.
+# All tests. They compare with sqlite3, complete in bash, zsh and fish, have systemd judge a unit, make networks of machines, run
+# nginx and Caddy, fetch a libSQL server and its clients with npm and pip into target/, and build the server's engine there.
 # What is missing of these is installed where this script may, and named where it may not. Arguments go to cargo test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 missing=()
-for peer in sqlite3 bash zsh fish npm cc cmake nginx caddy shellcheck ruby systemd-analyze; do
+for peer in sqlite3 bash zsh fish npm cc cmake nginx caddy shellcheck ruby systemd-analyze ip nft; do
   command -v "$peer" >/dev/null && continue
   case $peer in
     cc) missing+=(gcc) ;;
     systemd-analyze) missing+=(systemd) ;;
+    ip) missing+=(iproute2) ;;
+    nft) missing+=(nftables) ;;
     *) missing+=("$peer") ;;
   esac
 done

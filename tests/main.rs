@@ -29,6 +29,8 @@ mod import;
 mod in_use;
 mod json_schemas;
 mod layering;
+#[cfg(target_os = "linux")]
+mod machines;
 mod output_forms;
 mod own_files;
 mod packaging;

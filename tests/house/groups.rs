@@ -30,6 +30,7 @@ const PEERS: &[&str] = &[
     "gateway::",
     "hosted::",
     "in_use::clients",
+    "machines::",
     "packaging::",
     "policy::",
     "readme::",

@@ -6,6 +6,8 @@ pub mod hints;
 pub mod hrana;
 pub mod installed;
 pub mod json_schemas;
+#[cfg(target_os = "linux")]
+pub mod machines;
 pub mod network;
 pub mod object_storage;
 pub mod platform;

@@ -1,0 +1,3 @@
+//! Several machines, in network namespaces: the link between them, with real libSQL servers at its ends, over a network that breaks.
+
+mod replication;
