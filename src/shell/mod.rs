@@ -39,7 +39,9 @@ use terminal::layout;
 
 /// Runs the shell to its end.
 pub fn run(options: &ShellOptions, hooks: Hooks<'_>) -> ShellExit {
-    interrupt::install();
+    if !is_one_local_statement(options) {
+        interrupt::install();
+    }
     let slot = Slot {
         file: Some(options.target.called(&options.name)),
         target: Some(options.target.clone()),
@@ -61,6 +63,23 @@ pub fn run(options: &ShellOptions, hooks: Hooks<'_>) -> ShellExit {
         _ => code,
     };
     shell.close(code & 0xff)
+}
+
+/// Whether the shell is run for a single statement on a file, and for nothing else.
+fn is_one_local_statement(options: &ShellOptions) -> bool {
+    let arguments = &options.arguments;
+    let is_statement = |text: &[u8]| {
+        let text = text.trim_ascii_end();
+        let text = text.strip_suffix(b";").unwrap_or(text);
+        !text.starts_with(b".") && !text.contains(&b';')
+    };
+    matches!(&options.target, Target::File { .. })
+        && matches!(arguments.commands.as_slice(), [text] if is_statement(text))
+        && arguments.files.is_empty()
+        && arguments.init.is_none()
+        && !arguments
+            .interactive
+            .unwrap_or_else(|| io::stdin().is_terminal() && arguments.reads_stdin())
 }
 
 fn start(shell: &mut Shell<'_>, options: &ShellOptions) -> ShellResult<i32> {
@@ -100,6 +119,11 @@ fn start(shell: &mut Shell<'_>, options: &ShellOptions) -> ShellResult<i32> {
         return Ok(i32::from(failed));
     }
     if !arguments.commands.is_empty() {
+        if is_one_local_statement(options)
+            && let Some(engine) = shell.session()?.engine()
+        {
+            interrupt::install_when_slow(engine.connection());
+        }
         return run_commands(shell, &arguments.commands);
     }
     if shell.terminal.is_some() {
