@@ -63,6 +63,22 @@ fn dump_with_an_unsafe_function_says_which_and_where() {
     "#);
 }
 
+#[test]
+fn dump_with_a_vector_index_says_where_it_can_be_loaded() {
+    let world = World::new();
+    let sql = "CREATE TABLE v(e F32_BLOB(3));\nCREATE INDEX vi ON v(libsql_vector_idx(e));\n";
+    let dump = world.write("dump.sql", sql);
+    let run = world.torso(["db", "create", "app", "--from-dump", dump.to_str().unwrap()]);
+    insta::assert_snapshot!(redact::report(&world, &run), @"
+    $ torso db create app --from-dump [world]/work/dump.sql
+    -- stderr --
+    error: [world]/work/dump.sql:2: no such function: libsql_vector_idx
+    hint: plain SQLite has no vectors: create the database on a torso server, which runs libSQL
+    -- exit 1 --
+    ");
+    assert_eq!(world.databases(), Vec::<String>::new());
+}
+
 /// `.auth` shows what the engine asks permission for, and gives none.
 #[test]
 fn safe_mode_with_auth_on_refuses_what_it_refuses_without() {

@@ -52,6 +52,10 @@ impl StatementPlace<'_> {
             phase: Phase::Step,
         });
         match general.code() {
+            Code::SqlError if self.restriction.is_some() && lacks_vectors(&message) => {
+                located(self.script, line, &message, code)
+                    .hint("plain SQLite has no vectors: create the database on a torso server, which runs libSQL")
+            }
             Code::SqlError => located(self.script, line, &message, code),
             // Not the script's fault.
             other => located(self.script, line, &message, other),
@@ -67,6 +71,15 @@ impl StatementPlace<'_> {
         };
         self.first_line + count_lines(&self.text.as_bytes()[..at])
     }
+}
+
+/// Whether SQLite says that it has none of the functions for vectors that libSQL adds.
+fn lacks_vectors(message: &str) -> bool {
+    ["no such function: ", "no such table: "].iter().any(|start| {
+        message
+            .strip_prefix(start)
+            .is_some_and(|name| name.starts_with("libsql_vector") || name.starts_with("vector"))
+    })
 }
 
 fn first_word_of(text: &str) -> &str {
