@@ -4,7 +4,8 @@
 //! a word; `cargo bench -- remote` those on a server, beside `curl`; `cargo bench -- gateway` what the gateway costs,
 //! `cargo bench -- policy` what judging SQL costs, `cargo bench -- fleet` SQL on a thousand databases,
 //! `cargo bench -- fleet-server` the same on a server, `cargo bench -- growth` what costs more beside 100,000 databases,
-//! `cargo bench -- parts` what single parts save, `cargo bench -- server` what a server does, and `cargo bench -- idle` what
+//! `cargo bench -- parts` what single parts save, `cargo bench -- server` what a server does, `cargo bench -- link` what the
+//! link between machines costs, and `cargo bench -- idle` what
 //! databases cost that nobody uses. Each line tells whether
 //! its target is met, and the last how many are. Nothing fails here: times depend on the machine, ratios less so, and they
 //! are for people to read.
@@ -21,6 +22,8 @@ mod growth;
 #[cfg(unix)]
 mod http;
 mod keyed;
+#[cfg(target_os = "linux")]
+mod link;
 mod measure;
 #[cfg(unix)]
 mod parts;
@@ -66,6 +69,10 @@ fn main() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     if words.iter().any(|word| *word == "server") {
         return server::run(rounds);
+    }
+    #[cfg(target_os = "linux")]
+    if words.iter().any(|word| *word == "link") {
+        return link::run(rounds);
     }
     #[cfg(target_os = "linux")]
     if words.iter().any(|word| *word == "fleet-server") {

@@ -1,82 +1,17 @@
 //! Replication over the link: a primary's process on one machine, a replica's on another.
 
+use crate::support::linked::{HTTP, LINK, LOG, LinkedPort, Process, listen, primary_position, replica_position};
 use crate::support::machines::{Machine, machine_network};
-use crate::support::sqld;
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use torso::error::Result;
-use torso::link::{
-    Authority, ForwardedPort, HandlerAnswer, JoinApproval, JoinRequest, LinkClient, LinkHandler, LinkServer,
-    NodeIdentity, NodeName, NodeRequest, StreamTarget, join,
-};
-use torso::secret::Secret;
+use torso::link::Authority;
 
 /// Longer than anything takes, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Ports, the same on each machine.
-const HTTP: u16 = 24_000;
-const LOG: u16 = 24_002;
-const LINK: u16 = 24_100;
-
-/// Lets everybody replicate from the primary's port.
-struct OpenHandler;
-
-impl LinkHandler for OpenHandler {
-    fn join(&self, request: &JoinRequest) -> Result<JoinApproval> {
-        Ok(JoinApproval {
-            node: NodeName::new("lhr", "n1")?,
-            details: request.details.clone(),
-        })
-    }
-
-    fn check_node(&self, _: &NodeName) -> Result<()> {
-        Ok(())
-    }
-
-    fn answer(&self, _: &NodeName, request: &NodeRequest) -> Result<HandlerAnswer> {
-        Ok(HandlerAnswer::Ready(request.body.clone()))
-    }
-
-    fn authorize(&self, _: &NodeName, _: &StreamTarget) -> Result<SocketAddr> {
-        Ok((Ipv4Addr::LOCALHOST, LOG).into())
-    }
-}
-
-/// A process of libSQL server on a machine, which is killed when this is dropped.
-struct Process(Child);
-
-impl Process {
-    fn start(machine: &Machine, dir: &Path, role: &[&str]) -> Self {
-        let process = machine
-            .command(sqld::program())
-            .args(["--no-welcome", "--disable-metrics", "--db-path"])
-            .arg(dir)
-            .args(["--http-listen-addr", &format!("127.0.0.1:{HTTP}")])
-            .args(role)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self(process)
-    }
-
-    fn kill(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
 
 /// Runs a statement at a machine's process: the first value of its rows, or why there is none.
 fn sql(machine: &Machine, statement: &str) -> Result<Value, String> {
@@ -125,49 +60,36 @@ fn rows(machine: &Machine) -> Option<Value> {
 }
 
 fn start_primary(machine: &Machine, dir: &Path) -> Process {
-    let process = Process::start(machine, dir, &["--grpc-listen-addr", &format!("127.0.0.1:{LOG}")]);
+    let process = Process::start(machine, dir, HTTP, &["--grpc-listen-addr", &format!("127.0.0.1:{LOG}")]);
     wait_for("primary is up", || sql(machine, "select 1").is_ok());
     process
-}
-
-fn listen(machine: &Machine, authority: &Arc<Authority>) -> LinkServer {
-    machine.run(|| {
-        let listener = TcpListener::bind((machine.address(), LINK)).unwrap();
-        LinkServer::start(listener, Arc::clone(authority), Arc::new(OpenHandler)).unwrap()
-    })
 }
 
 /// A replica with its end of the link.
 struct Replica {
     _process: Process,
-    _port: ForwardedPort,
-    link: LinkClient,
+    linked: LinkedPort,
 }
 
 impl Replica {
     fn start(machine: &Machine, dir: &Path, server: &Machine, authority: &Authority) -> Self {
-        let (link, port) = machine.run(|| {
-            let address = format!("{}:{LINK}", server.address());
-            let token = Secret::new("any".to_owned());
-            join(dir, &address, &authority.fingerprint(), &token, json!({})).unwrap();
-            let link = LinkClient::start(&address, NodeIdentity::load(dir).unwrap().unwrap()).unwrap();
-            let target = StreamTarget {
-                organization: "o".to_owned(),
-                pool: "p".to_owned(),
-                location: "lhr".to_owned(),
-                epoch: 1,
-            };
-            let port = link.forward(target, None).unwrap();
-            (link, port)
-        });
-        wait_for("link is up", || link.status().connected_since.is_some());
-        let role = ["--primary-grpc-url", &format!("http://{}", port.address())];
+        let linked = LinkedPort::open(machine, dir, server, authority);
+        wait_for("link is up", || linked.link.status().connected_since.is_some());
+        let role = ["--primary-grpc-url", &linked.url()];
         Self {
-            _process: Process::start(machine, &dir.join("sqld"), &role),
-            _port: port,
-            link,
+            _process: Process::start(machine, &dir.join("sqld"), HTTP, &role),
+            linked,
         }
     }
+}
+
+/// Waits until a replica's own files have all that its primary's have: while it is behind, it asks the primary for answers.
+#[track_caller]
+fn wait_equal(what: &str, dir: &Path) {
+    wait_for(what, || {
+        let wanted = primary_position(&dir.join("primary"));
+        wanted.is_some() && replica_position(&dir.join("replica/sqld")) == wanted
+    });
 }
 
 #[test]
@@ -182,7 +104,7 @@ fn link_that_is_cut_keeps_reads_fails_writes_and_heals() {
     let _primary = start_primary(&paris, &dir.path().join("primary"));
     sql(&paris, "create table t(x)").unwrap();
     sql(&paris, "insert into t values (1)").unwrap();
-    let server = listen(&paris, &authority);
+    let server = listen(&paris, &authority, LOG);
     let replica = Replica::start(&london, &dir.path().join("replica"), &paris, &authority);
     wait_for("replica has the primary's row", || rows(&london) == Some(json!("1")));
     wait_for("write through the replica", || {
@@ -190,6 +112,7 @@ fn link_that_is_cut_keeps_reads_fails_writes_and_heals() {
     });
     assert_eq!(rows(&paris), Some(json!("2")));
     wait_for("replica has its own row", || rows(&london) == Some(json!("2")));
+    wait_equal("replica is equal", dir.path());
 
     london.cut_link();
     let mut failed = None;
@@ -207,7 +130,7 @@ fn link_that_is_cut_keeps_reads_fails_writes_and_heals() {
     assert!(written.is_err(), "a write was acknowledged without a primary");
     println!("write through the cut link failed after {} ms", took.as_millis());
     wait_for("server notices the cut", || server.nodes().is_empty());
-    assert!(replica.link.status().last_error.is_some());
+    assert!(replica.linked.link.status().last_error.is_some());
     sql(&paris, "insert into t values (4)").unwrap();
     let there = rows(&paris);
     assert!(
@@ -215,7 +138,8 @@ fn link_that_is_cut_keeps_reads_fails_writes_and_heals() {
         "the third machine is cut off, too"
     );
     london.restore_link();
-    wait_for("replica is equal after the cut", || rows(&london) == there);
+    wait_equal("replica is equal after the cut", dir.path());
+    assert_eq!(rows(&london), there);
 }
 
 #[test]
@@ -228,9 +152,10 @@ fn link_to_a_machine_that_lost_its_power_heals_when_it_is_back() {
     let authority = Arc::new(Authority::open(&dir.path().join("link")).unwrap());
     let mut primary = start_primary(&paris, &dir.path().join("primary"));
     sql(&paris, "create table t(x)").unwrap();
-    let server = listen(&paris, &authority);
+    let server = listen(&paris, &authority, LOG);
     let _replica = Replica::start(&london, &dir.path().join("replica"), &paris, &authority);
     wait_for("replica has the primary's table", || rows(&london) == Some(json!("0")));
+    wait_equal("replica is equal", dir.path());
 
     // The machine is gone, and no packet says so.
     paris.cut_link();
@@ -240,7 +165,7 @@ fn link_to_a_machine_that_lost_its_power_heals_when_it_is_back() {
     paris.power_on();
     let _primary = start_primary(&paris, &dir.path().join("primary"));
     sql(&paris, "insert into t values (1)").unwrap();
-    let _server = listen(&paris, &authority);
+    let _server = listen(&paris, &authority, LOG);
     // The replica's process is the same one, and is not written to.
     wait_for("replica is equal after the power loss", || {
         rows(&london) == Some(json!("1"))
@@ -257,14 +182,20 @@ fn link_over_a_network_that_loses_packets_replicates() {
     let authority = Arc::new(Authority::open(&dir.path().join("link")).unwrap());
     let _primary = start_primary(&paris, &dir.path().join("primary"));
     sql(&paris, "create table t(x)").unwrap();
-    let _server = listen(&paris, &authority);
+    let _server = listen(&paris, &authority, LOG);
     network.lose_packets(3);
     let replica = Replica::start(&london, &dir.path().join("replica"), &paris, &authority);
-    let since = replica.link.status().connected_since;
+    let since = replica.linked.link.status().connected_since;
+    wait_for("replica follows", || rows(&london) == Some(json!("0")));
     // 20 MB in transactions of 100 KB.
     for _ in 0..200 {
         sql(&paris, "insert into t values (randomblob(100000))").unwrap();
     }
-    wait_for("replica has all rows", || rows(&london) == Some(json!("200")));
-    assert_eq!(replica.link.status().connected_since, since, "the link was given up");
+    wait_equal("replica has all rows", dir.path());
+    assert_eq!(rows(&london), Some(json!("200")));
+    assert_eq!(
+        replica.linked.link.status().connected_since,
+        since,
+        "the link was given up"
+    );
 }

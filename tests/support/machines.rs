@@ -99,14 +99,8 @@ impl Machine {
         Ipv4Addr::new(10, 77, 0, self.number)
     }
 
-    /// A program that runs on this machine.
-    pub fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.namespace]).arg(program);
-        command
-    }
-
-    /// Runs something here, on a thread of its own. Threads that it starts are here, too, and so are its sockets.
+    /// Runs something here, on a thread of its own. Threads and programs that it starts are here, too, and
+    /// so are its sockets.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let here = scope.spawn(|| {

@@ -7,6 +7,8 @@ pub mod hrana;
 pub mod installed;
 pub mod json_schemas;
 #[cfg(target_os = "linux")]
+pub mod linked;
+#[cfg(target_os = "linux")]
 pub mod machines;
 pub mod network;
 pub mod object_storage;
