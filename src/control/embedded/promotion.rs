@@ -24,6 +24,9 @@ const REASON: &str = "the database's primary is being moved; nothing was written
 /// How long a replica may take to have what its primary has, while nothing is written and writers wait; and how often it is looked at.
 const EQUALITY: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long writers wait for the process of a replica that does not run, and how often a promotion holds them back.
+const ANSWER: Duration = Duration::from_secs(1);
+const TRIES: u32 = 3;
 
 /// Makes the replicas of databases at a location their primaries, with what `more` changes in the catalog at the same moment.
 /// Databases whose primaries are there already stay as they are. None if there was nothing to do.
@@ -49,16 +52,10 @@ pub fn promote(
     // Not a commit of the request: what it asks for is done with the switch.
     let catalog = change.catalog;
     catalog.write(|| moving.iter().try_for_each(|row| catalog.add_pending(&row.id)))?;
-    for row in &moving {
-        change
-            .plane
-            .engine
-            .prepare_primary(&change.site(location, &promoted(row, location)))?;
-    }
     let ids: Vec<DatabaseId> = moving.iter().map(|row| row.id.clone()).collect();
-    let began = Instant::now();
-    let mut held = HeldWrites::hold(barrier, &ids);
-    let switched = match decide(change, &moving, location, more) {
+    let mut waited = Duration::ZERO;
+    let (mut held, began) = hold_when_equal(change, &moving, location, barrier, &mut waited)?;
+    let switched = match commit(change, &moving, location, false, more) {
         Ok(()) => complete(change, &moving, location),
         Err(error) => {
             moving.iter().for_each(|row| recover(change, row, location));
@@ -68,7 +65,7 @@ pub fn promote(
     // Where the catalog cannot be read, clients are led to where the databases were.
     held.now = placements(change, &ids).unwrap_or_default();
     drop(held);
-    let outage = began.elapsed();
+    let outage = waited + began.elapsed();
     switched?;
     let mut pending = BTreeSet::new();
     for id in &ids {
@@ -110,7 +107,7 @@ pub fn placements(change: &Change<'_>, ids: &[DatabaseId]) -> Result<Vec<Placed>
 }
 
 /// Refuses a database whose primary does not serve.
-fn check_movable(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
+pub fn check_movable(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
     check_primary(change, row)?;
     match change.plane.engine.running(&change.site(&row.primary, row))? {
         Some(Running {
@@ -121,21 +118,68 @@ fn check_movable(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
     }
 }
 
-/// Waits until nothing is written and the replicas have everything, and commits the move.
-fn decide(
+/// Holds writes back when the replicas have everything. A target that does not answer within a second then ends that: writes go on
+/// while it is waited for, and it is tried again. Returns since when writes wait; `waited` is how long they did in vain.
+fn hold_when_equal<'b>(
     change: &Change<'_>,
     moving: &[DatabaseRow],
     location: &LocationCode,
-    more: impl FnOnce(&Catalog) -> Result<()>,
-) -> Result<()> {
+    barrier: &'b dyn WriteBarrier,
+    waited: &mut Duration,
+) -> Result<(HeldWrites<'b>, Instant)> {
+    let engine = &change.plane.engine;
+    let ids: Vec<DatabaseId> = moving.iter().map(|row| row.id.clone()).collect();
+    let mut tries = 0;
+    loop {
+        for row in moving {
+            engine.prepare_primary(&change.site(location, &promoted(row, location)))?;
+        }
+        let began = Instant::now();
+        let mut held = HeldWrites::hold(barrier, &ids);
+        let Err(error) = make_equal(change, moving, location) else {
+            return Ok((held, began));
+        };
+        moving.iter().for_each(|row| recover(change, row, location));
+        held.now = placements(change, &ids).unwrap_or_default();
+        drop(held);
+        *waited += began.elapsed();
+        tries += 1;
+        if tries == TRIES || !error.kind().retryable() {
+            return Err(error);
+        }
+        for row in moving {
+            if let Some(error) = change.reach_at(&row.id, location)?.take_failure(location) {
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Waits until nothing is written and the replicas have everything.
+fn make_equal(change: &Change<'_>, moving: &[DatabaseRow], location: &LocationCode) -> Result<()> {
     let engine = &change.plane.engine;
     for row in moving {
         engine.block_writes(&change.site(&row.primary, row), REASON)?;
     }
-    for row in moving {
-        copy_rest(change, row, location)?;
+    moving.iter().try_for_each(|row| copy_rest(change, row, location))
+}
+
+/// Fails if a replica's process does not run, after a second.
+fn await_process(change: &Change<'_>, row: &DatabaseRow, location: &LocationCode) -> Result<()> {
+    let end = Instant::now() + ANSWER;
+    loop {
+        match change.plane.engine.running(&change.site(location, row))? {
+            Some(running) if running.serving => return Ok(()),
+            _ if Instant::now() < end => std::thread::sleep(PAUSE),
+            _ => {
+                return Err(Error::new(
+                    Code::Unavailable,
+                    format!("the process of {} in {location} does not answer", row.name),
+                )
+                .hint("nothing was changed; try again when it runs: torso location status"));
+            }
+        }
     }
-    commit(change, moving, location, false, more)
 }
 
 /// Makes the primaries of a promotion that was committed. Fails with `partial` where that cannot be done now.
@@ -209,6 +253,8 @@ fn copy_rest(change: &Change<'_>, row: &DatabaseRow, location: &LocationCode) ->
     let (from, to) = (change.site(&row.primary, row), change.site(location, row));
     let end = Instant::now() + EQUALITY;
     loop {
+        // It would be waited for until it is started again.
+        await_process(change, row, location)?;
         change.plane.engine.copy(&from, &to)?;
         match check_equal(change, row, location) {
             Err(error) if error.code() == Code::Timeout && Instant::now() < end => std::thread::sleep(PAUSE),
