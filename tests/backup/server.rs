@@ -448,7 +448,27 @@ fn server_backup_that_was_changed_restores_nothing() {
         assert_eq!(left, ["restore.lock"], "{file:?}");
         std::fs::write(&file, whole).unwrap();
     }
-    on_machine(&empty, &["server", "restore"]).success();
+    // The rest of a server whose one database is damaged is restored when that is asked for.
+    let content = files_of(&backups.join("databases"), "content");
+    let whole = std::fs::read(&content).unwrap();
+    std::fs::write(&content, &whole[..10]).unwrap();
+    let rest = on_machine(&empty, &["server", "restore", "--skip-damaged", "--json"]);
+    assert_eq!(rest.code(), 8, "{}", rest.stderr);
+    let rest: serde_json::Value = serde_json::from_str(&rest.stdout).unwrap();
+    assert_eq!(
+        (&rest["databases"], &rest["lost"][0]["name"]),
+        (&0.into(), &"app".into()),
+        "{rest}"
+    );
+}
+
+/// The only file of a name below a directory.
+fn files_of(dir: &std::path::Path, name: &str) -> std::path::PathBuf {
+    let mut files = Vec::new();
+    collect(dir, &mut files);
+    files.retain(|file| file.file_name().is_some_and(|found| found == name));
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.remove(0)
 }
 
 fn collect(dir: &std::path::Path, files: &mut Vec<std::path::PathBuf>) {

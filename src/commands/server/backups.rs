@@ -9,7 +9,8 @@ use crate::commands::interruption::{catch_interrupts, check_interrupted};
 use crate::commands::server_values::backup_interval;
 use crate::context::Context;
 use crate::control::hosted::{
-    BackupPlan, EngineSettings, Engines, Hosted, RestoredServer, back_up_server, check_restore_target, restore_server,
+    BackupPlan, EngineSettings, Engines, FailedCopy, Hosted, RestoredServer, back_up_server, check_restore_target,
+    restore_server,
 };
 use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View, text};
@@ -122,15 +123,7 @@ pub(super) fn back_up(ctx: &Context, args: &Backup) -> Result<()> {
         id: id.clone(),
         to: repository.destination().clone(),
         copied: report.copied,
-        failed: report
-            .failures
-            .iter()
-            .map(|failed| answers::Part {
-                name: failed.name.clone(),
-                done: false,
-                error: Some((&failed.error).into()),
-            })
-            .collect(),
+        failed: failed_parts(&report.failures),
         backup: row,
     };
     for part in &backed_up.failed {
@@ -262,6 +255,9 @@ pub(super) struct Restore {
     within: Option<BackupDestination>,
     #[command(flatten)]
     key: KeyFile,
+    /// Restore the rest where a database's content is damaged
+    #[arg(long)]
+    skip_damaged: bool,
     #[command(flatten)]
     dry: DryRun,
 }
@@ -277,6 +273,9 @@ struct Restored {
     organizations: usize,
     databases: usize,
     missing: Vec<String>,
+    /// Databases whose content in the backup is damaged, and why. They have no content now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lost: Vec<answers::Part>,
 }
 
 pub(super) fn restore(ctx: &Context, args: &Restore) -> Result<()> {
@@ -296,7 +295,7 @@ pub(super) fn restore(ctx: &Context, args: &Restore) -> Result<()> {
     }
     let progress = std::cell::RefCell::new(ctx.ui.progress_of_rows("Restoring databases"));
     catch_interrupts();
-    let restored = restore_server(&repository, &manifest, &dir, &|done| {
+    let restored = restore_server(&repository, &manifest, &dir, args.skip_damaged, &|done| {
         progress.borrow_mut().at(done as u64, all as u64);
         check_interrupted()
     })?;
@@ -305,12 +304,19 @@ pub(super) fn restore(ctx: &Context, args: &Restore) -> Result<()> {
         organizations,
         databases,
         missing,
+        lost,
     } = restored;
+    let lost = failed_parts(&lost);
     for name in &missing {
         ctx.ui.warn(format!(
             "database {name} is not in the backup: it could not be read when that was made"
         ));
     }
+    for part in &lost {
+        let cause = part.error.as_ref().map_or("", |problem| &problem.message);
+        ctx.ui.warn(format!("database {} is lost: {cause}", part.name));
+    }
+    let count = lost.len();
     let sentence = format!(
         "Restored a server with {} of {} into {}, as it was {}. Start it: torso server",
         answers::counted(databases, "database"),
@@ -326,8 +332,25 @@ pub(super) fn restore(ctx: &Context, args: &Restore) -> Result<()> {
         organizations,
         databases,
         missing,
+        lost,
     };
-    ctx.ui.show(&Done::new(restored, id, sentence))
+    ctx.ui.show(&Done::new(restored, id, sentence))?;
+    if count > 0 {
+        let databases = answers::counted(count, "database");
+        return Err(Error::new(Code::Partial, format!("{databases} could not be restored"))
+            .hint("restore each from another backup when the server runs: torso db restore NAME --from ID"));
+    }
+    Ok(())
+}
+
+/// Databases that could not be copied, as an answer has them.
+fn failed_parts(failed: &[FailedCopy]) -> Vec<answers::Part> {
+    let parts = failed.iter().map(|failed| answers::Part {
+        name: failed.name.clone(),
+        done: false,
+        error: Some((&failed.error).into()),
+    });
+    parts.collect()
 }
 
 /// The backup with an id, else the newest. If that is damaged, an older one is only taken when it is named.

@@ -2,6 +2,7 @@
 //! name when it is complete. The databases are made of their files at the server's next start.
 
 use super::copy::remove_leftovers;
+use super::databases::FailedCopy;
 use crate::backup::{Manifest, Repository};
 use crate::control::embedded;
 use crate::control::embedded::lock::Lock;
@@ -23,9 +24,12 @@ pub struct RestoredServer {
     pub databases: usize,
     /// Databases that the server had and the backup does not: they could not be read when it was made.
     pub missing: Vec<String>,
+    /// Databases whose content in the backup is damaged, which were left out.
+    pub lost: Vec<FailedCopy>,
 }
 
-/// Restores a server into a directory. `check` is called now and then with the number of databases that are done, and may stop
+/// Restores a server into a directory. With `skip_damaged`, databases whose content is damaged are left out: they are in the catalog,
+/// without content. `check` is called now and then with the number of databases that are done, and may stop
 /// the work.
 ///
 /// # Errors
@@ -36,6 +40,7 @@ pub fn restore_server(
     repository: &Repository,
     manifest: &Manifest,
     dir: &Path,
+    skip_damaged: bool,
     check: &dyn Fn(usize) -> Result<()>,
 ) -> Result<RestoredServer> {
     let Some(server) = manifest.server() else {
@@ -62,6 +67,7 @@ pub fn restore_server(
         .map_err(|error| Error::io(error, format!("cannot write in {}", parent.display())))?;
     let root = made.path();
     let mut organizations = BTreeSet::new();
+    let mut lost = Vec::new();
     for (at, path) in server.files.iter().enumerate() {
         check(0)?;
         organizations.extend(check_path(path)?.map(str::to_owned));
@@ -78,24 +84,35 @@ pub fn restore_server(
         let home = root.join("organizations").join(&database.organization);
         let seed = embedded::seed_path(&home, &id);
         seed.parent().map_or(Ok(()), disk::private_dir)?;
-        let backup = repository
+        let fetched = repository
             .get(id.as_str(), &database.backup)
-            .map_err(|error| of_database(error, &database.name))?;
-        repository
-            .fetch(&backup, &seed, &mut |_, _| check(done))
-            .map_err(|error| of_database(error, &database.name))?;
-        disk::set_mode(&seed, disk::PRIVATE)?;
+            .and_then(|backup| repository.fetch(&backup, &seed, &mut |_, _| check(done)))
+            .map_err(|error| of_database(error, &database.name));
+        match fetched {
+            Ok(()) => disk::set_mode(&seed, disk::PRIVATE)?,
+            Err(error) if skip_damaged && matches!(error.code(), Code::BackupDamaged | Code::BackupNotFound) => {
+                lost.push(FailedCopy {
+                    database_id: database.id.clone(),
+                    name: database.name.clone(),
+                    error,
+                });
+            }
+            Err(error) => return Err(error),
+        }
     }
     let mut missing = Vec::new();
     for organization in &organizations {
         let names = embedded::want_seeds(&root.join("organizations").join(organization))?;
         missing.extend(names.iter().map(ToString::to_string));
     }
+    // They have a reason of their own.
+    missing.retain(|name| !lost.iter().any(|lost: &FailedCopy| lost.name == *name));
     put_in_place(made, dir)?;
     Ok(RestoredServer {
         organizations: organizations.len(),
-        databases: server.databases.len(),
+        databases: server.databases.len() - lost.len(),
         missing,
+        lost,
     })
 }
 
@@ -103,9 +120,8 @@ pub fn restore_server(
 fn of_database(error: Error, name: &str) -> Error {
     match error.code() {
         Code::BackupDamaged | Code::BackupNotFound => {
-            Error::new(error.code(), format!("database {name}: {}", error.full_message())).hint(
-                "choose another backup of the server: torso server backups; each database can be restored alone, too",
-            )
+            Error::new(error.code(), format!("database {name}: {}", error.full_message()))
+                .hint("choose another backup of the server (torso server backups), or restore the rest: --skip-damaged")
         }
         _ => error,
     }
