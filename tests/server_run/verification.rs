@@ -97,6 +97,59 @@ fn verification_in_the_background_finds_a_replica_that_differs() {
 }
 
 #[test]
+fn verification_with_repair_says_when_the_primary_may_be_the_damaged_one() {
+    let server = Deployment::new();
+    server.log_in();
+    let database = server.database("app");
+    let rows =
+        "INSERT INTO t SELECT value, 'the text of row ' || value || hex(zeroblob(500)) FROM generate_series(1, 4000)";
+    database
+        .sql(&["CREATE TABLE t(id INTEGER PRIMARY KEY, x)", rows])
+        .unwrap();
+    let marker = b"the text of row 77";
+    let find = |bytes: &[u8]| bytes.windows(marker.len()).position(|window| window == marker);
+    let home = || {
+        let pools = server.pools_in("ams").into_iter();
+        let homes = pools.filter_map(|pool| std::fs::read_dir(pool.join("sqld/dbs")).ok());
+        let mut files = homes.flatten().flatten().map(|home| home.path().join("data"));
+        files.find(|file| std::fs::read(file).is_ok_and(|bytes| find(&bytes).is_some()))
+    };
+    // It is in the file itself when the log has been written back.
+    let file = until_or(
+        "the row is in the file",
+        || {
+            database
+                .sql(&["INSERT INTO t VALUES ((SELECT max(id) + 1 FROM t), hex(zeroblob(500)))"])
+                .unwrap();
+            home()
+        },
+        Option::is_some,
+        |_| server.replication(),
+    );
+    let file = file.0.unwrap();
+    let at = find(&std::fs::read(&file).unwrap()).unwrap();
+    let rotten = std::fs::File::options().write(true).open(&file).unwrap();
+    std::os::unix::fs::FileExt::write_at(&rotten, b"T", at as u64).unwrap();
+    let plain = server.world.torso(["db", "verify", "app"]);
+    assert_eq!(plain.code(), 5, "{}{}", plain.stdout, plain.stderr);
+    let repaired = server.world.torso(["db", "verify", "app", "--repair"]);
+    assert_eq!(repaired.code(), 5, "{}{}", repaired.stdout, repaired.stderr);
+    let told = repaired.stderr;
+    assert!(told.contains("the primary's own file may be the damaged one"), "{told}");
+    assert!(
+        told.contains("torso db promote app iad") || told.contains("torso db promote app lhr"),
+        "{told}"
+    );
+    // What it names is the cure.
+    server.world.ok(["db", "promote", "app", "lhr"]);
+    server.world.ok(["db", "verify", "app"]);
+    assert_eq!(
+        database.value("SELECT substr(x, 1, 15) FROM t WHERE id = 77").unwrap(),
+        "the text of row"
+    );
+}
+
+#[test]
 fn verification_that_cannot_be_made_is_told_and_tried_again() {
     let mut server = Deployment::new();
     let database = server.database("app");

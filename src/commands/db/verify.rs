@@ -40,9 +40,21 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     if differing.is_empty() {
         return Ok(());
     }
+    let locations = differing.join(", ");
+    if args.repair {
+        // What was copied from the primary's log is not what its file has.
+        return Err(Error::new(
+            Code::Diverged,
+            format!("{name} still differs at {locations} after it was copied again: the primary's own file may be the damaged one"),
+        )
+        .hint(format!(
+            "compare the rows; if the replica is right, torso db promote {name} {} makes it the primary",
+            differing[0]
+        )));
+    }
     Err(Error::new(
         Code::Diverged,
-        format!("{name} differs from its primary at {}", differing.join(", ")),
+        format!("{name} differs from its primary at {locations}"),
     )
     .hint(format!("torso db verify {name} --repair copies it again")))
 }
