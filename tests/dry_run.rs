@@ -135,6 +135,7 @@ const LINES: &[&str] = &[
     "db sync app",
     "db backup app --to backups",
     "db promote app lhr",
+    "db compact app",
     "db exec app drop",
     "db migrate app",
     "group create made --location ams",

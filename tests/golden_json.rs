@@ -38,6 +38,7 @@ pub const ANSWERS: &[(&str, &str)] = &[
     ("db-inspect", "db inspect app"),
     ("db-sync", "db sync app"),
     ("db-verify", "db verify app"),
+    ("db-compact", "db compact app"),
     ("db-promote", "db promote app lhr"),
     ("db-config-set", "db config set app size-limit 64mb"),
     ("db-config-show", "db config show app"),

@@ -83,6 +83,7 @@ pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("db promote", Actions(&[A::ConfigureDatabase])),
     ("db promote --force", Actions(&[A::ConfigureDatabase])),
     ("db verify", Actions(&[A::ConfigureDatabase])),
+    ("db compact", Actions(&[A::ConfigureDatabase])),
     ("db locations", Actions(&[A::View])),
     ("db tokens create", Actions(&[A::MintToken])),
     ("db tokens create --read-only", Actions(&[A::MintReadToken])),

@@ -21,6 +21,7 @@
 pub mod accounts;
 pub mod builtin_locations;
 pub mod client;
+pub mod compaction;
 pub mod database_url;
 pub mod embedded;
 pub mod endpoints;

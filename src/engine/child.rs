@@ -46,6 +46,7 @@ pub fn run(args: &[OsString]) -> Option<u8> {
 fn file(words: &[OsString]) -> Result<u8> {
     match words {
         [what, from, to] if what == "export" => work::export(Path::new(from), Path::new(to)).map(|()| 0),
+        [what, from, to] if what == "compact" => work::compact_to(Path::new(from), Path::new(to)).map(|()| 0),
         [what, from, to] if what == "check" => work::check_or_convert(Path::new(from), Path::new(to))
             .map(|converted| if converted { CONVERTED } else { 0 }),
         [what, path, _] if what == "content" => work::check_content(Path::new(path)).map(|()| 0),
@@ -67,6 +68,11 @@ fn file(words: &[OsString]) -> Result<u8> {
 /// Has a helper write a consistent copy of a database that a server process owns.
 pub fn export(sandbox: &Sandbox, from: &Path, to: &Path) -> Result<()> {
     ask(sandbox, "export", from, to).map(|_| ())
+}
+
+/// Has a helper write a copy without free pages of a database that a server process owns.
+pub fn compact(sandbox: &Sandbox, from: &Path, to: &Path) -> Result<()> {
+    ask(sandbox, "compact", from, to).map(|_| ())
 }
 
 /// Has a helper check that a user's file is a sound database that libSQL server takes. True if it was converted into

@@ -2,7 +2,7 @@
 //! which that is so ([`Engine::local_files`](super::Engine::local_files)); all else an instance elsewhere can do as well.
 
 use super::{OpenContent, Site, file};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use std::path::{Path, PathBuf};
 
 /// Works with the files of instances.
@@ -17,6 +17,18 @@ pub trait LocalFiles {
     fn snapshot(&self, from: &Site, to: &Path) -> Result<()>;
     /// The same, whether or not this process serves the instance.
     fn export(&self, from: &Site, to: &Path) -> Result<()> {
+        self.snapshot(from, to)
+    }
+    /// Gives the free pages of a primary's file back to the disk, in its place. Fails with `database_busy` while an application
+    /// writes or reads.
+    fn compact(&self, at: &Site) -> Result<()> {
+        Err(Error::new(
+            Code::Internal,
+            format!("the files of {} belong to a process", at.database_name()),
+        ))
+    }
+    /// Writes a copy of a primary without free pages to a new file, while nothing is written to it.
+    fn compact_to(&self, from: &Site, to: &Path) -> Result<()> {
         self.snapshot(from, to)
     }
     /// Opens the content of a primary and of its replicas, all at one position, so that it can be compared while writes go on.

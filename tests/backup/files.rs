@@ -338,3 +338,40 @@ fn restore_of_a_database_in_use_is_refused() {
     until("the database is free", || world.torso(line).status.success());
     assert_eq!(world.query("app", "select count(*) from t"), "2");
 }
+
+#[test]
+fn restore_over_a_file_that_is_lost_sets_aside_what_is_left() {
+    let world = world();
+    world.ok(["db", "replicate", "app", "lhr"]);
+    let backup = world.json(["db", "backup", "app"]);
+    let shown = world.json(["db", "show", "app"]);
+    let file = PathBuf::from(world.ok(["db", "show", "app", "--path"]).trim());
+    let file = std::fs::canonicalize(file).unwrap();
+    let restore = ["db", "restore", "app", "--from", id_of(&backup), "--yes"];
+    let losses: [(&str, &dyn Fn()); 3] = [
+        ("missing", &|| std::fs::remove_file(&file).unwrap()),
+        ("empty", &|| std::fs::write(&file, "").unwrap()),
+        ("no database", &|| std::fs::write(&file, vec![b'x'; 5000]).unwrap()),
+    ];
+    for (loss, lose) in losses {
+        lose();
+        // The log of another database in its place would be taken for its own.
+        std::fs::write(file.with_extension("db-wal"), "a log that is left").unwrap();
+        let restored = world.json(restore);
+        assert_eq!(
+            (&restored["DbId"], &restored["url"]),
+            (&shown["DbId"], &shown["url"]),
+            "{loss}"
+        );
+        assert_eq!(world.query("app", "select count(*) from t"), "2", "{loss}");
+        let replica = ["db", "shell", "app", "--location", "lhr", "select count(*) from t"];
+        assert_eq!(world.ok(replica).trim(), "2", "{loss}");
+    }
+    let kept = std::fs::read_dir(file.parent().unwrap()).unwrap().flatten();
+    let kept: Vec<_> = kept.map(|entry| entry.path()).filter(|path| *path != file).collect();
+    let has = |content: &[u8]| {
+        kept.iter()
+            .any(|path| std::fs::read(path).unwrap_or_default().starts_with(content))
+    };
+    assert!(has(b"xxxx") && has(b"a log that is left"), "{kept:?}");
+}

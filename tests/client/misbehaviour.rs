@@ -301,6 +301,7 @@ fn unsupported_feature_of_another_server_is_one_error() {
         "db promote app lhr",
         "db promote app --force --yes",
         "db verify app",
+        "db compact app",
         "db replicate app ams",
         "group rename default other",
         "group promote default lhr",

@@ -9,6 +9,7 @@ mod moves;
 mod operate;
 mod processes;
 mod proxies;
+mod replacement;
 mod shell;
 mod uploads;
 mod vectors;

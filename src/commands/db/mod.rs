@@ -2,6 +2,7 @@
 
 mod backup;
 mod branch;
+mod compact;
 mod config;
 mod copy;
 pub(super) mod create;
@@ -81,6 +82,7 @@ pub(crate) enum Verb {
     Sync(replicas::Sync),
     Promote(promote::Promote),
     Verify(verify::Args),
+    Compact(compact::Args),
     Locations(location::List),
     #[command(subcommand)]
     Tokens(tokens::Verb),
@@ -115,6 +117,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<u8> {
         Verb::Sync(args) => replicas::sync(ctx, args),
         Verb::Promote(args) => promote::promote(ctx, &args),
         Verb::Verify(args) => verify::run(ctx, args),
+        Verb::Compact(args) => compact::run(ctx, args),
         Verb::Config(verb) => config::run(ctx, verb),
         Verb::Import(args) => import::run(ctx, args),
         Verb::Export(args) => export::export(ctx, args),

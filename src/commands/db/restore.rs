@@ -13,7 +13,7 @@ use crate::commands::interruption::check_interrupted;
 use crate::commands::{DryRun, completers};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
-use crate::control::types::Database;
+use crate::control::types::{Database, InstanceState, Role, Seed};
 use crate::control::{Staging, if_allowed};
 use crate::error::{Code, Error, Result};
 use crate::shell::interrupt;
@@ -28,7 +28,7 @@ crate::commands::schemas::document!("db restore" => Restored);
 /// Restore a backup
 ///
 /// Without --as, the backup takes the place of the database's content; its id, URL, tokens, replicas and settings stay. If there
-/// is no database of that name, torso creates it. Everything that was written after the backup is lost. torso checks every byte
+/// is no database of that name, torso creates it. If the primary is missing or damaged, what is left of it is set aside. Everything that was written after the backup is lost. torso checks every byte
 /// of a backup before it changes anything.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -187,12 +187,20 @@ fn restore_in_place(
         .hint("leave out --location and --group, or add --as NEW"));
     }
     let age = text::age(manifest.created_at, Timestamp::now());
+    let is_lost = is_primary_lost(ctx, &name)?;
     if args.dry.dry_run {
+        let mut steps = Vec::new();
+        if is_lost {
+            steps.push(format!(
+                "set aside what is left of the primary of database {name}, which is lost"
+            ));
+        }
         let step = format!(
             "replace the content of database {name} by backup {} ({age}); its id, URL, tokens, replicas and settings stay",
             manifest.id
         );
-        return answers::plan(ctx, vec![step]);
+        steps.push(step);
+        return answers::plan(ctx, steps);
     }
     copy::check_replaceable(&former)?;
     ctx.confirm(
@@ -203,8 +211,21 @@ fn restore_in_place(
         ),
         name.as_str(),
     )?;
-    let staging = checked_copy(ctx, fetch(ctx, repository, manifest)?)?;
-    copy::replace_by_file(ctx, &former, &staging.path)?;
+    let mut staging = checked_copy(ctx, fetch(ctx, repository, manifest)?)?;
+    let backup = manifest.id.to_string();
+    if is_lost {
+        ctx.ui.notice(format!(
+            "The primary of {name} is missing or damaged: what is left of its files is set aside."
+        ));
+        let path = staging.path.clone();
+        let content = Seed::DatabaseUpload { path };
+        ctx.control()?.restore_backup(&name, &backup, Some(&content))?;
+        // Read again for the comparison: what was given away is not there any more.
+        staging = checked_copy(ctx, fetch(ctx, repository, manifest)?)?;
+    } else {
+        note_restore(ctx, &name, &backup)?;
+        copy::replace_by_file(ctx, &former, &staging.path)?;
+    }
     let restored = Committed::new(ctx, former)
         .refresh_replicas(ctx, &name)
         .follow_up("the database was not compared with the backup", |_| {
@@ -220,6 +241,21 @@ fn restore_in_place(
         manifest.id
     );
     show(ctx, restored, false, manifest, sentence)
+}
+
+/// Whether the file of a database's primary is missing or damaged.
+fn is_primary_lost(ctx: &Context, name: &DatabaseName) -> Result<bool> {
+    let instances = if_allowed(ctx.control()?.list_instances(name))?.unwrap_or_default();
+    let mut primaries = instances.iter().filter(|instance| instance.role == Role::Primary);
+    Ok(primaries.any(|primary| matches!(primary.state, InstanceState::Missing | InstanceState::Damaged)))
+}
+
+/// Has a server write into its audit log what follows. One that cannot is not torso's own.
+fn note_restore(ctx: &Context, name: &DatabaseName, backup: &str) -> Result<()> {
+    match ctx.control()?.restore_backup(name, backup, None) {
+        Err(error) if error.code() != Code::Unsupported => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// A file that SQLite has read to the end: sums only say that it is what was backed up.

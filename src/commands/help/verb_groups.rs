@@ -11,19 +11,15 @@ type VerbGroup = (&'static str, &'static [(&'static str, &'static str)]);
 /// The verbs of `torso db`. Every one that is not hidden stands here once, which a test holds; so does that all fit.
 const DB: &[VerbGroup] = &[
     (
-        "Manage",
+        "Manage and connect",
         &[
             ("create", "empty, or with content"),
             ("list", "what there is"),
             ("show", "details, URL, size"),
             ("config", "size limit, protection"),
             ("rename", "give another name"),
+            ("compact", "free unused room"),
             ("destroy", "delete, with replicas"),
-        ],
-    ),
-    (
-        "Connect",
-        &[
             ("env", "URL and token for programs"),
             ("tokens", "create, list, revoke"),
         ],

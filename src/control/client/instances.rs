@@ -3,12 +3,13 @@
 use super::api_error::CallSubject;
 use super::{Client, about_database, wire};
 use crate::control::InstanceOperations;
+use crate::control::compaction::Compaction;
 use crate::control::endpoints::Operation;
-use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::names::{DatabaseName, LocationCode, TokenId};
 use crate::control::promotion::ForcedPromotion;
-use crate::control::types::{Connection, Database, Instance, Role, Synced};
+use crate::control::types::{Connection, Database, Instance, Role, Seed, Synced};
 use crate::control::verification::Verification;
-use crate::error::{Code, Result};
+use crate::error::{Code, Error, Result};
 use serde_json::json;
 
 impl InstanceOperations for Client {
@@ -93,6 +94,30 @@ impl InstanceOperations for Client {
             .body(json!({ "repair": repair }))
             .repeatable();
         wire::read(wire::within(self.http.ask(&call)?, "verification"), "what was compared")
+    }
+
+    fn compact_database(&self, name: &DatabaseName, dry_run: bool) -> Result<Compaction> {
+        let about = about_database(name).only_here("compact databases on request");
+        let call = self
+            .call(Operation::CompactDatabase, &[name], about)
+            .body(json!({ "dry_run": dry_run }))
+            .repeatable();
+        wire::read(wire::within(self.http.ask(&call)?, "compaction"), "what was compacted")
+    }
+
+    fn restore_backup(&self, name: &DatabaseName, backup: &str, content: Option<&Seed>) -> Result<Database> {
+        let restore = |upload: Option<&TokenId>| {
+            let about = about_database(name).only_here("restore backups in the place of a database");
+            let call = self
+                .call(Operation::RestoreBackup, &[name], about)
+                .body(json!({ "backup": backup, "upload": upload.map(ToString::to_string) }));
+            wire::database(wire::within(self.http.ask(&call)?, "database"))
+        };
+        match content {
+            Some(Seed::DatabaseUpload { path }) => self.send_file(path, |upload| restore(Some(upload))),
+            Some(_) => Err(Error::new(Code::Unsupported, "a backup is restored from a file")),
+            None => restore(None),
+        }
     }
 
     fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {

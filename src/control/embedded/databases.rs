@@ -254,7 +254,7 @@ fn check_size_limit(request: &CreateDatabase, size_limit: i64, seed: &Path) -> R
 
 /// Moves a seed to where reconcile looks for it. Once the catalog has the database, its seed must exist, even after a power
 /// failure.
-fn stage_seed(plane: &Embedded, path: &Path, id: &DatabaseId) -> Result<()> {
+pub fn stage_seed(plane: &Embedded, path: &Path, id: &DatabaseId) -> Result<()> {
     disk::sync_file(path)?;
     disk::rename(path, &plane.seed(id))?;
     disk::sync_dir(&plane.staging_dir())

@@ -3,7 +3,7 @@
 use super::catalog::databases::DatabaseRow;
 use super::catalog::locations::GroupRow;
 use super::promotion;
-use super::view::{Change, group_not_found};
+use super::view::{Change, group_not_found, not_removed_yet};
 use super::write_barrier::{NoBarrier, WriteBarrier};
 use super::{Embedded, databases, instances};
 use crate::control::GroupOperations;
@@ -149,7 +149,7 @@ impl GroupOperations for Embedded {
         })?;
         for database in losing {
             if let Some(error) = change.reach(&database.id)?.take_failure(location) {
-                return Err(instances::not_removed_yet(&database.name, location, error));
+                return Err(not_removed_yet(&database.name, location, error));
             }
         }
         change.to_group(row)

@@ -5,13 +5,14 @@ use super::catalog::databases::DatabaseRow;
 use super::placement::instance_id;
 use super::primary::{check_primary, missing};
 use super::promotion;
-use super::view::{CatalogView, Change, damage_state, database_not_found};
+use super::view::{CatalogView, Change, damage_state, database_not_found, not_removed_yet};
 use super::write_barrier::{NoBarrier, WriteBarrier};
 use crate::control::InstanceOperations;
+use crate::control::compaction::Compaction;
 use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::promotion::ForcedPromotion;
-use crate::control::types::{self, Connection, Database, Instance, InstanceState, Synced};
+use crate::control::types::{self, Connection, Database, Instance, InstanceState, Seed, Synced};
 use crate::control::verification::Verification;
 use crate::engine::{Frame, InstanceRole, Running};
 use crate::error::{Code, Error, Result};
@@ -156,6 +157,14 @@ impl InstanceOperations for Embedded {
 
     fn force_promotion(&self, name: &DatabaseName, request: &ForcedPromotion) -> Result<Database> {
         self.force_promotion_behind(name, request, &NoBarrier)
+    }
+
+    fn compact_database(&self, name: &DatabaseName, dry_run: bool) -> Result<Compaction> {
+        self.compact_behind(name, dry_run, &NoBarrier)
+    }
+
+    fn restore_backup(&self, name: &DatabaseName, _backup: &str, content: Option<&Seed>) -> Result<Database> {
+        self.restore_from(name, content)
     }
 
     fn verify_database(&self, name: &DatabaseName, repair: bool) -> Result<Verification> {
@@ -384,16 +393,6 @@ pub fn wanted_at(view: &CatalogView<'_>, row: &DatabaseRow, location: &LocationC
         format!("database {} has no instance in {location}", row.name),
     )
     .hint(format!("torso db replicate {} {location} makes one", row.name)))
-}
-
-/// The error for a replica that was removed from the catalog but not from the disk.
-pub fn not_removed_yet(name: &DatabaseName, location: &LocationCode, error: Error) -> Error {
-    Error::new(
-        Code::Partial,
-        format!("{name} is not replicated to {location} any more, but its files there could not be removed yet"),
-    )
-    .caused_by(error)
-    .hint("every further command tries again; torso doctor shows what is pending")
 }
 
 /// Swaps roles: the old primary is locked against everybody else, the replica is brought up to date, the catalog is

@@ -32,6 +32,7 @@ mod placement;
 mod primary;
 mod promotion;
 mod reconcile;
+mod replacement;
 mod staging;
 mod unsupported;
 mod verification;

@@ -279,6 +279,16 @@ pub fn damage_state(damage: &Damage) -> InstanceState {
     }
 }
 
+/// The error for a replica that was removed from the catalog but not from the disk.
+pub fn not_removed_yet(name: &DatabaseName, location: &LocationCode, error: Error) -> Error {
+    Error::new(
+        Code::Partial,
+        format!("{name} is not replicated to {location} any more, but its files there could not be removed yet"),
+    )
+    .caused_by(error)
+    .hint("every further command tries again; torso doctor shows what is pending")
+}
+
 pub fn database_not_found<'n>(name: &DatabaseName, all: impl Iterator<Item = &'n str>) -> Error {
     not_found(Code::DatabaseNotFound, "database", name.as_str(), "torso db list", all)
 }

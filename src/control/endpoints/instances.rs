@@ -1,8 +1,9 @@
 //! Instances of a database: its primary and its replicas.
 
+use crate::control::compaction::Compaction;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::promotion::ForcedPromotion;
-use crate::control::types::{Connection, Database, Instance, Synced};
+use crate::control::types::{Connection, Database, Instance, Seed, Synced};
 use crate::control::verification::Verification;
 use crate::error::Result;
 
@@ -25,6 +26,12 @@ pub trait InstanceOperations {
     /// Compares the content of all instances at one position, while writes go on. With `repair`, replicas that differ are copied
     /// again.
     fn verify_database(&self, name: &DatabaseName, repair: bool) -> Result<Verification>;
+    /// Gives the free pages of all instances back to the disk. With `dry_run`, only tells how much that would be. Allowed also over
+    /// a quota and while writes are blocked.
+    fn compact_database(&self, name: &DatabaseName, dry_run: bool) -> Result<Compaction>;
+    /// Notes that a backup takes the place of a database's content. With `content`, it puts that in the place of a primary that is
+    /// missing or damaged; else the caller replaces the content by statements. Refused under delete protection.
+    fn restore_backup(&self, name: &DatabaseName, backup: &str, content: Option<&Seed>) -> Result<Database>;
     /// How to reach the primary, or the instance at `location`. A replica that is behind is refreshed first.
     fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection>;
     /// How to reach the primary to write. Fails with `blocked` while writes are blocked, and with `forbidden` where the caller
@@ -53,6 +60,8 @@ macro_rules! instance_endpoints {
             PromoteInstance, Change(instances::promote_instance, databases::get):
                 scoped Post "/databases/{databaseName}/instances/{instanceName}/promote";
             VerifyDatabase, Repeatable(instances::verify): scoped Post "/databases/{databaseName}/verify";
+            CompactDatabase, Repeatable(instances::compact): scoped Post "/databases/{databaseName}/compact";
+            RestoreBackup, Change(instances::restore, databases::get): scoped Post "/databases/{databaseName}/restore";
             ForcePromotion, Change(instances::force_promotion, databases::get):
                 scoped Post "/databases/{databaseName}/promote";
         }

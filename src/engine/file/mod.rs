@@ -16,6 +16,7 @@
 
 #[cfg(feature = "server")]
 pub mod child;
+mod compact;
 pub mod comparison;
 mod copy;
 #[cfg(feature = "server")]
@@ -449,6 +450,11 @@ impl LocalFiles for FileEngine {
 
     fn snapshot(&self, from: &Site, to: &Path) -> Result<()> {
         copy::snapshot(from, to)
+    }
+
+    fn compact(&self, at: &Site) -> Result<()> {
+        present(at)?;
+        compact::compact(&file(at))
     }
 
     fn set_aside(&self, at: &Site) -> Result<PathBuf> {

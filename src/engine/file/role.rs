@@ -107,12 +107,22 @@ pub(super) fn aside_path(dir: &Path, id: &str) -> Result<PathBuf> {
     Ok(name(number))
 }
 
-/// Renames an instance's file, with its log folded in, to a name that says when and why.
+/// Renames an instance's file, with its log folded in, to a name that says when and why. Where the file is gone, only what was beside
+/// it is renamed: another file in its place would get that log.
 pub(super) fn set_aside(at: &Site) -> Result<PathBuf> {
     let path = file(at);
     let aside = aside_path(&at.dir, &at.id)?;
-    disk::set_mode(&path, disk::PRIVATE)?;
-    match fold(&path) {
+    let is_there = stat(&path)?.is_some();
+    let folded = if is_there {
+        disk::set_mode(&path, disk::PRIVATE)?;
+        fold(&path)
+    } else {
+        Err(Error::new(
+            Code::DatabaseDamaged,
+            format!("{} is missing", path.display()),
+        ))
+    };
+    match folded {
         // It is not a database any more: its files are kept as they are.
         Err(error) if matches!(error.code(), Code::InvalidFile | Code::DatabaseDamaged) => {
             for companion in ["-wal", "-journal"] {
@@ -124,7 +134,9 @@ pub(super) fn set_aside(at: &Site) -> Result<PathBuf> {
         folded => folded?,
     }
     // The note goes last: without it, what is still in place would pass for a primary.
-    disk::rename(&path, &aside)?;
+    if is_there {
+        disk::rename(&path, &aside)?;
+    }
     disk::remove(&with_suffix(&path, "-shm"))?;
     disk::remove(&note::path(at))?;
     disk::sync_dir(&at.dir)?;

@@ -306,6 +306,11 @@ impl LocalFiles for SqldEngine {
         child::export(&self.shared.common.sandbox, &self.path(from), to)
     }
 
+    fn compact_to(&self, from: &Site, to: &Path) -> Result<()> {
+        self.check_file(from)?;
+        child::compact(&self.shared.common.sandbox, &self.path(from), to)
+    }
+
     fn open_content(&self, primary: &Site, replicas: &[Site]) -> Result<OpenContent> {
         let open = self.open_at_one_position(primary, replicas)?;
         Ok(Box::new(move || open.run()))

@@ -7,7 +7,7 @@ use super::reply::ApiReply;
 use crate::control::ControlPlane;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::promotion::ForcedPromotion;
-use crate::control::types::{Instance, InstanceState};
+use crate::control::types::{Instance, InstanceState, Seed};
 use crate::error::{Code, Error, Result};
 use serde::Deserialize;
 use std::time::{Duration, Instant};
@@ -112,4 +112,29 @@ struct VerifyBody {
 pub(super) fn verify(call: &OperationCall<'_>) -> Result<ApiReply> {
     let VerifyBody { repair } = call.body()?;
     ApiReply::of("verification", &call.plane()?.verify_database(&name(call)?, repair)?)
+}
+
+#[derive(Deserialize)]
+struct CompactBody {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+pub(super) fn compact(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let CompactBody { dry_run } = call.body()?;
+    ApiReply::of("compaction", &call.plane()?.compact_database(&name(call)?, dry_run)?)
+}
+
+#[derive(Deserialize)]
+struct RestoreBody {
+    /// The id of the backup, for the audit log.
+    backup: String,
+    /// The content, for a primary that is missing or damaged.
+    upload: Option<String>,
+}
+
+pub(super) fn restore(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let RestoreBody { backup, upload } = call.body()?;
+    let content = upload.map(|id| Seed::Upload { id });
+    one(&call.plane()?.restore_backup(&name(call)?, &backup, content.as_ref())?)
 }

@@ -80,12 +80,13 @@ pub fn rule(operation: O) -> Rule {
         O::DeleteDatabase => may(&[(A::DeleteDatabase, On::Group)]),
         O::DeleteDatabaseById => may(&[(A::View, On::Visible), (A::DeleteDatabase, On::Group)]),
         O::RenameDatabase | O::SyncDatabase | O::UpdateConfiguration | O::AddInstance | O::RemoveInstance
-        | O::PromoteInstance | O::ForcePromotion | O::VerifyDatabase => may(&[(A::ConfigureDatabase, On::Group)]),
+        | O::PromoteInstance | O::ForcePromotion | O::VerifyDatabase
+        | O::CompactDatabase => may(&[(A::ConfigureDatabase, On::Group)]),
         O::ExportDatabase => may(&[(A::ExportDatabase, On::Group)]),
         O::GetDatabase | O::GetDatabaseById | O::WakeDatabase | O::UpdateDatabase | O::GetConfiguration | O::DatabaseUsage
         | O::TopQueries | O::DatabaseStats | O::ListDatabaseTokens | O::ListInstances | O::GetInstance
         | O::WaitForInstance => may(&[(A::View, On::Group)]),
-        O::CreateDatabaseToken => may(&[(A::MintToken, On::Group)]),
+        O::CreateDatabaseToken | O::RestoreBackup => may(&[(A::MintToken, On::Group)]),
         O::CreateDatabaseTokenById => may(&[(A::View, On::Visible), (A::MintToken, On::Group)]),
         O::RevokeDatabaseToken | O::RotateDatabaseTokens => may(&[(A::RotateDatabase, On::Group)]),
         O::Check | O::Mend => may(&[(A::Maintain, On::Organization)]),
@@ -166,6 +167,7 @@ pub fn body(operation: O) -> Value {
         O::SetQuota => json!({ "name": "databases", "value": 1 }),
         O::UpdateServerConfiguration => json!({ "log_level": "debug" }),
         O::SetBackupSchedule => json!({ "every_seconds": 60 }),
+        O::RestoreBackup => json!({ "backup": "20261130-031500-4f3a9c1b" }),
         O::BeginUpload => json!({ "size": 10 }),
         O::PutChunk | O::UploadDump => json!("0123456789"),
         _ => json!({}),

@@ -180,6 +180,8 @@ pub const CASES: &[Case] = &[
         ..reads("db promote --force", &["db", "promote", "app", "--force", "--yes"])
     },
     reads("db verify", &["db", "verify", "app"]),
+    // There is nothing to free.
+    reads("db compact", &["db", "compact", "app"]),
     reads("db locations", &["db", "locations"]),
     changes("db tokens create", &["db", "tokens", "create", "app"]),
     changes(

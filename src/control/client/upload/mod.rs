@@ -103,6 +103,18 @@ impl Client {
         }
     }
 
+    /// Sends a SQLite file to a torso server, and has `use_upload` do something with it.
+    pub(super) fn send_file<T>(&self, path: &Path, use_upload: impl FnOnce(&TokenId) -> Result<T>) -> Result<T> {
+        let mut file = File::open(path).map_err(|error| cannot_read(path, error))?;
+        let size = file.metadata().map_err(|error| cannot_read(path, error))?.len();
+        let sha256 = sha256(&mut file).map_err(|error| cannot_read(path, error))?;
+        let upload = self.begin(size, &sha256)?;
+        let id: TokenId = upload.id.parse()?;
+        self.send(&mut file, path, size, upload, &mut |_, _| Ok(()))
+            .and_then(|()| use_upload(&id))
+            .inspect_err(|_| self.give_up(&id))
+    }
+
     /// Ends an upload that failed. If trying again may help, the note is kept and the same command resumes it; else the
     /// server discards it.
     fn ended(&self, error: Error, id: &TokenId, note: Option<UploadNote>) -> Error {

@@ -271,8 +271,7 @@ impl Catalog {
         Ok(rows.into_iter().collect())
     }
 
-    /// Has the first primary of a database be made of its seed.
-    #[cfg(feature = "server")]
+    /// Has the next primary of a database be made of its seed.
     pub fn want_seed(&self, id: &DatabaseId) -> Result<()> {
         self.execute("UPDATE databases SET origin = 'seed' WHERE id = ?1", [id.as_str()])?;
         Ok(())

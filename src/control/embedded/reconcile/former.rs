@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 /// Whether a former instance is the replica that the database's primary is made from.
 pub fn is_successor(row: &DatabaseRow, former: &FormerInstance) -> bool {
-    former.location == row.primary && former.epoch + 1 == row.epoch
+    former.location == row.primary && former.epoch + 1 == row.epoch && !former.was_primary
 }
 
 /// The instances of earlier epochs of a database that something can be done about: not those of former primaries whose files are

@@ -1,15 +1,17 @@
 //! Instances of a database: its primary and its replicas.
 
 use super::OrganizationPlane;
-use crate::control::InstanceOperations;
+use crate::backup::BackupId;
+use crate::control::compaction::Compaction;
 use crate::control::hosted::hostnames::label;
 use crate::control::hosted::permission::Action;
 use crate::control::hosted::{Engines, NewAuditEntry};
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::promotion::ForcedPromotion;
-use crate::control::types::{Connection, Database, Instance, Role, Synced};
+use crate::control::types::{Connection, Database, Instance, Role, Seed, Synced};
 use crate::control::verification::Verification;
-use crate::error::Result;
+use crate::control::{DatabaseOperations as _, InstanceOperations, MaintenanceOperations as _};
+use crate::error::{Code, Error, Result};
 use serde_json::json;
 
 impl InstanceOperations for OrganizationPlane<'_> {
@@ -111,6 +113,54 @@ impl InstanceOperations for OrganizationPlane<'_> {
                 self.shared.note_verified(id.as_str(), &verified);
             }
             Ok(verified)
+        })
+    }
+
+    fn compact_database(&self, name: &DatabaseName, dry_run: bool) -> Result<Compaction> {
+        let entry = NewAuditEntry::new(
+            "db-compact",
+            format!("compacted database {name}"),
+            json!({ "database": name, "dry_run": dry_run }),
+        );
+        self.change_database_noting(Action::ConfigureDatabase, name, entry, |plane, entry| {
+            let compaction = self.retry_partial(plane.compact_behind(name, dry_run, &self.barrier()))?;
+            if dry_run {
+                entry.message = format!("checked what compacting database {name} would free");
+            } else {
+                self.publish(plane, name)?;
+                // What fails is done in the next round.
+                let _ = self.shared.hold_storage(true);
+                entry.data["freed_bytes"] = json!(compaction.freed_bytes());
+                entry.data["outage_ms"] = json!(compaction.outage_ms);
+            }
+            Ok(compaction)
+        })
+    }
+
+    fn restore_backup(&self, name: &DatabaseName, backup: &str, content: Option<&Seed>) -> Result<Database> {
+        let backup: BackupId = backup.parse()?;
+        let entry = NewAuditEntry::new(
+            "db-restore",
+            format!("restored database {name} to backup {backup}"),
+            json!({ "database": name, "backup": backup.to_string(), "primary_was_lost": content.is_some() }),
+        );
+        // Whoever may make a token that writes may replace all rows.
+        self.change_database(Action::MintToken, name, entry, |plane| {
+            let Some(content) = content else {
+                plane.check_replaceable(name)?;
+                return plane.get_database(name).map(|database| self.outside(database));
+            };
+            let Seed::Upload { id } = content else {
+                return Err(Error::new(Code::Unsupported, "a backup is restored from an upload"));
+            };
+            let staging = plane.staging()?;
+            let (organization, presence) = (&self.organization.id, &self.caller.origin().presence);
+            let restored = self.shared.with_upload(organization, id, &staging.path, presence, || {
+                self.retry_partial(plane.restore_lost_behind(name, &staging.path, &self.barrier()))
+            })?;
+            self.publish(plane, name)?;
+            self.shared.await_former(&self.organization.id);
+            Ok(self.outside(restored))
         })
     }
 

@@ -1,5 +1,5 @@
-//! Comparisons of replicas with their primaries in the background (`torso server --verify-every`): one database at a time, with
-//! pauses, and none that is as it was when it was last compared. What a comparison is, is the plane's (`embedded::verification`);
+//! Comparisons of replicas with their primaries in the background (`torso server --verify-every`). One database is compared at a
+//! time, with pauses, and none that is as it was when it was last compared. What a comparison is, is the plane's (`embedded::verification`);
 //! `status` is what is known of them, and who says so.
 
 mod status;

@@ -28,6 +28,16 @@ pub fn export(from: &Path, to: &Path) -> Result<()> {
     check_content(to)
 }
 
+/// Writes a copy of a database without its free pages, and checks its structure. `to` must not exist.
+///
+/// # Errors
+///
+/// `unsupported` where the schema has what only libSQL can make again: indexes of vectors.
+pub fn compact_to(from: &Path, to: &Path) -> Result<()> {
+    compact(&copy::open_source(from)?, from, to)?;
+    check_content(to)
+}
+
 /// Reads a whole database, and checks its structure.
 pub fn check_content(file: &Path) -> Result<()> {
     check_structure(&copy::open_source(file)?, file)
@@ -191,7 +201,7 @@ fn compact(source: &Connection, from: &Path, to: &Path) -> Result<()> {
     };
     let written = source
         .execute("VACUUM INTO ?1", [target])
-        .map_err(|error| sqlite(from, error))
+        .map_err(|error| super::compact::not_compacted(from, error))
         .and_then(|_| disk::sync_file(to));
     if written.is_err() {
         copy::clear(to)?;
