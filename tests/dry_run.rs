@@ -49,6 +49,8 @@ const READS: &[&str] = &[
     "location list",
     "location show",
     "location status",
+    // It serves until it is stopped.
+    "node",
     "org audit-logs list",
     "org invites list",
     "org list",

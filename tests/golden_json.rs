@@ -88,7 +88,7 @@ pub const ANSWERS: &[(&str, &str)] = &[
 ];
 
 /// Verbs whose answer is not a document: a shell's own, a script, a page.
-const NO_DOCUMENT: [&str; 10] = [
+const NO_DOCUMENT: [&str; 11] = [
     // It works once, with what a real server made: `client/gateway.rs` looks at its document.
     "auth accept",
     "db shell",
@@ -99,6 +99,8 @@ const NO_DOCUMENT: [&str; 10] = [
     "engine status",
     "help",
     "man",
+    // It needs a server that listens for it: `server_run/nodes.rs` runs it.
+    "node",
     // Its document would be its command's.
     "run",
     "server",

@@ -59,7 +59,7 @@ fn torso_without_arguments_names_the_current_context() {
     Where         context           Where commands run: here, a server or Turso Cloud
                   auth, org         Log in to a server; its organizations and members
                   api               Send any API request to the server
-    Servers       server            Serve databases to many over the network
+    Servers       server, node      Serve databases; be a location of a server
                   dev, engine       Serve a file to clients; install libSQL server
     This machine  config            Show and change your settings
                   doctor            Find problems, and say how to fix them

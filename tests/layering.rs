@@ -40,6 +40,10 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
         &["commands", "context", "control", "server", "settings", "ui"],
     ),
     (
+        "commands/node",
+        &["commands", "context", "control", "server", "settings", "ui"],
+    ),
+    (
         "commands/server",
         &["backup", "commands", "context", "control", "server", "settings", "ui"],
     ),
@@ -56,7 +60,8 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
     // A file of torso's own.
     ("control/store", &["control", "engine"]),
     ("control/embedded", &["control", "engine"]),
-    ("control/hosted", &["backup", "control", "engine"]),
+    ("control/hosted", &["backup", "control", "engine", "link"]),
+    ("control/node", &["control", "engine", "link"]),
     ("engine", &["engine", "sqltext"]),
     ("server", &["control", "hrana", "server", "sqltext"]),
     ("sql", &["hrana", "sql", "sqltext"]),

@@ -32,6 +32,8 @@ mod link;
 mod location;
 mod manual;
 #[cfg(feature = "server")]
+mod node;
+#[cfg(feature = "server")]
 mod operator;
 mod org;
 mod own_files;
@@ -127,6 +129,8 @@ enum Command {
     Engine(engine::Verb),
     #[cfg(feature = "server")]
     Server(server::Args),
+    #[cfg(feature = "server")]
+    Node(node::Args),
     #[cfg(not(feature = "server"))]
     #[command(flatten)]
     LeftOut(without_server::LeftOut),
@@ -291,6 +295,8 @@ fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
         Command::Link(args) => link::run(ctx, &args),
         #[cfg(feature = "server")]
         Command::Dev(args) => dev::run(ctx, args),
+        #[cfg(feature = "server")]
+        Command::Node(args) => node::run(ctx, &args),
         Command::Wait(verb) => wait::run(ctx, verb),
         Command::Gc(args) => gc::run(ctx, &args),
         Command::Group(verb) => group::run(ctx, verb),
@@ -350,6 +356,8 @@ impl Command {
             },
             #[cfg(feature = "server")]
             Self::Dev(_) => TimeoutAction::Stop { hint: SERVE_ON },
+            #[cfg(feature = "server")]
+            Self::Node(_) => TimeoutAction::Stop { hint: SERVE_ON },
             #[cfg(feature = "server")]
             Self::Server(args) if args.serves() => TimeoutAction::Stop { hint: SERVE_ON },
             _ => TimeoutAction::Exit,

@@ -15,7 +15,7 @@ use super::{
     api, apply, auth, completion, config, context, db, doctor, env, gc, group, help, link, location, manual, org, wait,
 };
 #[cfg(feature = "server")]
-use super::{dev, engine, server};
+use super::{dev, engine, node, server};
 use clap::error::ErrorKind;
 use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Subcommand as _};
 use std::ffi::OsString;
@@ -63,6 +63,8 @@ const COMMANDS: &[(&str, Augment)] = &[
     ("engine", engine::Verb::augment_subcommands),
     #[cfg(feature = "server")]
     ("server", server::Args::augment_args),
+    #[cfg(feature = "server")]
+    ("node", node::Args::augment_args),
     ("completion", completion::Args::augment_args),
     ("help", help::Args::augment_args),
     ("man", manual::Args::augment_args),
@@ -125,7 +127,7 @@ mod tests {
         let left_out: &[&str] = if cfg!(feature = "server") {
             &[]
         } else {
-            &["dev", "engine", "server"]
+            &["dev", "engine", "node", "server"]
         };
         let of_tree = tree.get_subcommands().map(clap::Command::get_name);
         let of_tree: Vec<_> = of_tree.filter(|name| !left_out.contains(name)).collect();

@@ -122,6 +122,29 @@ pub(super) fn listen_address(text: &str) -> Result<SocketAddr> {
     older.or(found.first()).copied().ok_or_else(wrong)
 }
 
+/// A host and a port: `db.example.com:8081`.
+pub(super) fn host_and_port(text: &str) -> Result<String> {
+    let wrong = || {
+        Error::new(Code::InvalidValue, format!("{text:?} is not a host and a port"))
+            .hint("write one such as db.example.com:8081, 192.0.2.7:8081 or [2001:db8::7]:8081")
+    };
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
+    match Host::parse(host) {
+        Ok(_) if is_port => Ok(text.to_owned()),
+        _ => Err(wrong()),
+    }
+}
+
+/// A host, with a port or without one.
+pub(super) fn advertised_host(text: &str) -> Result<String> {
+    if Host::parse(text).is_ok() || host_and_port(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err(Error::new(Code::InvalidValue, format!("{text:?} is not a host"))
+        .hint("write one such as lhr.example.com, 192.0.2.8 or lhr.example.com:8443"))
+}
+
 /// A network, or one address.
 pub(super) fn network(text: &str) -> Result<IpNet> {
     let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
@@ -169,6 +192,31 @@ mod tests {
             "file:///x",
         ] {
             assert_eq!(public_url(bad).unwrap_err().code(), Code::InvalidValue, "{bad}");
+        }
+    }
+
+    #[test]
+    fn node_address_is_a_host_and_a_port() {
+        for text in ["db.example.com:8081", "192.0.2.7:1", "[2001:db8::7]:8081", "db:65535"] {
+            assert_eq!(host_and_port(text).unwrap(), text);
+            assert_eq!(advertised_host(text).unwrap(), text);
+        }
+        assert_eq!(advertised_host("lhr.example.com").unwrap(), "lhr.example.com");
+        for bad in [
+            "",
+            "db",
+            "db:",
+            ":8081",
+            "db:0",
+            "db:99999",
+            "https://db:1",
+            "a b:1",
+            "db:1/x",
+        ] {
+            assert_eq!(host_and_port(bad).unwrap_err().code(), Code::InvalidValue, "{bad}");
+        }
+        for bad in ["", ":8081", "https://db", "a b"] {
+            assert_eq!(advertised_host(bad).unwrap_err().code(), Code::InvalidValue, "{bad}");
         }
     }
 

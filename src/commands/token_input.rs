@@ -13,15 +13,21 @@ const LONGEST: u64 = 64 << 10;
 /// Where the token comes from.
 #[derive(clap::Args, Default)]
 pub(super) struct TokenInput {
-    /// Read the API token from standard input
+    /// Read the token from standard input
     #[arg(long, conflicts_with = "token_file")]
     token_stdin: bool,
-    /// Read the API token from a file
+    /// Read the token from a file
     #[arg(long, value_name = "PATH")]
     token_file: Option<PathBuf>,
 }
 
 impl TokenInput {
+    /// Whether the user said where to find one.
+    #[cfg(feature = "server")]
+    pub fn has_source(&self) -> bool {
+        self.token_stdin || self.token_file.is_some()
+    }
+
     /// The token, if the user said where to find one.
     pub fn read(&self) -> Result<Option<Secret>> {
         let mut text = String::new();

@@ -1,4 +1,4 @@
-//! What stands in the place of `torso server`, `torso dev` and `torso engine` in a torso that was built without its server.
+//! What stands in the place of `torso server`, `torso node`, `torso dev` and `torso engine` in a torso that was built without its server.
 
 use crate::error::{Code, Error};
 use clap::Subcommand;
@@ -13,6 +13,8 @@ pub(super) enum LeftOut {
     Engine(Words),
     #[command(hide = true, disable_help_flag = true)]
     Dev(Words),
+    #[command(hide = true, disable_help_flag = true)]
+    Node(Words),
 }
 
 /// The words of a command line.
@@ -29,6 +31,7 @@ impl LeftOut {
             Self::Server(_) => "server",
             Self::Engine(_) => "engine",
             Self::Dev(_) => "dev",
+            Self::Node(_) => "node",
         };
         Error::new(
             Code::Unsupported,
@@ -50,6 +53,7 @@ mod tests {
             ["torso", "server", "--listen"],
             ["torso", "engine", "install"],
             ["torso", "dev", "--auth"],
+            ["torso", "node", "--join"],
             ["torso", "server", "-h"],
         ] {
             let Some(Command::LeftOut(command)) = Cli::try_parse_from(words).unwrap().command else {

@@ -33,6 +33,9 @@ mod instance;
 pub mod location_status;
 pub mod name_pattern;
 pub mod names;
+#[cfg(feature = "server")]
+pub mod node;
+pub mod node_status;
 pub mod promotion;
 pub mod server_configuration;
 pub mod sizes;
@@ -45,7 +48,8 @@ use crate::error::{Code, Result};
 pub use endpoints::{
     Accounts, ApiTokenOperations, BackupOperations, ControlPlane, DatabaseOperations, DatabaseTokenOperations,
     DatabaseVisitor, GroupOperations, InstanceOperations, InviteOperations, LocationOperations, MaintenanceOperations,
-    MemberOperations, OrganizationOperations, Progress, ServerOperations, TransferOperations, UsageOperations,
+    MemberOperations, NodeOperations, OrganizationOperations, Progress, ServerOperations, TransferOperations,
+    UsageOperations,
 };
 use std::path::PathBuf;
 

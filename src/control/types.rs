@@ -8,6 +8,7 @@
 use super::database_url::DatabaseUrl;
 pub use super::instance::{Instance, InstanceState, Role};
 use super::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
+use super::node_status::NodeState;
 use super::promotion::PromotionReport;
 use crate::error::{Code, Error};
 use jiff::Timestamp;
@@ -146,6 +147,20 @@ pub struct Location {
     pub builtin: bool,
     /// Whether there are instances now.
     pub in_use: bool,
+    /// Of a location on another machine: how that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<LocationMachine>,
+}
+
+/// The machine of a location, on a server, where it is another one than the server's.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LocationMachine {
+    pub state: NodeState,
+    /// When it was last heard of, since the server's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub last_contact_at: Option<Timestamp>,
 }
 
 /// The settings of a database.

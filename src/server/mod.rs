@@ -25,6 +25,7 @@ mod trusted_proxies;
 mod write_timeout;
 
 pub use log::{LogFormat, start as start_log};
+pub use stop::StopSignals;
 
 use crate::control::hosted::Hosted;
 use crate::error::{Code, Error, Result};

@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::termination;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -39,6 +40,32 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
+    }
+}
+
+/// The same for a program that waits on an ordinary thread.
+pub struct StopSignals {
+    signals: Signals,
+    runtime: Runtime,
+}
+
+impl StopSignals {
+    /// From now on the signals do not end the process by themselves.
+    pub fn new() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::io(error, "cannot listen for signals"))?;
+        let signals = {
+            let _entered = runtime.enter();
+            Signals::new(false)?
+        };
+        Ok(Self { signals, runtime })
+    }
+
+    /// Waits for one, and returns its name.
+    pub fn wait(mut self) -> &'static str {
+        self.runtime.block_on(self.signals.next())
     }
 }
 

@@ -6,6 +6,7 @@ mod damage;
 mod dumps;
 mod faults;
 mod moves;
+mod nodes;
 mod operate;
 mod processes;
 mod proxies;

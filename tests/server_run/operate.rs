@@ -197,18 +197,25 @@ fn systemd_unit_is_sound_and_its_command_runs() {
         .unwrap();
     serves(words(line), "the unit's command");
 
-    // systemd's own judgement, of the same unit with this test's program and user.
+    let node = std::fs::read_to_string(crate_root().join("docs/deploy/torso-node.service")).unwrap();
+    for (name, text) in [("torso.service", text), ("torso-node.service", node)] {
+        verify_unit(name, &text);
+    }
+}
+
+/// systemd's own judgement of a unit, with this test's program and user.
+fn verify_unit(name: &str, text: &str) {
     let world = World::new();
     let unit = text
         .replace("/usr/local/bin/torso", TORSO)
         .replace("User=torso", "User=root");
-    let path = world.write("torso.service", unit);
+    let path = world.write(name, unit);
     let verified = Command::new("systemd-analyze")
         .args(["verify", "--man=no", path.to_str().unwrap()])
         .output()
         .expect("systemd-analyze is needed: tests/all.sh installs it");
     let said = String::from_utf8_lossy(&verified.stderr);
-    let about: Vec<&str> = said.lines().filter(|line| line.contains("torso.service")).collect();
+    let about: Vec<&str> = said.lines().filter(|line| line.contains(name)).collect();
     assert!(verified.status.success() && about.is_empty(), "{said}");
 }
 

@@ -37,7 +37,7 @@ const GROUPS: &[(&str, &[CommandLine])] = &[
     (
         "Servers",
         &[
-            (&["server"], ""),
+            (&["server", "node"], "Serve databases; be a location of a server"),
             (&["dev", "engine"], "Serve a file to clients; install libSQL server"),
         ],
     ),

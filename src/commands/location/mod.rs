@@ -1,5 +1,6 @@
 //! `torso location`: the places where databases can be.
 
+mod machine;
 mod status;
 
 use super::answers::{self, Done};
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 crate::commands::schemas::document!("location list", "db locations" => LocationsView);
 crate::commands::schemas::document!("location show" => One);
-crate::commands::schemas::document!("location add" => Location);
+crate::commands::schemas::document!("location add" => machine::Added);
 crate::commands::schemas::document!("location remove" => Removed);
 
 /// Named places for databases, and their state
@@ -168,6 +169,7 @@ impl View for LocationsView {
     fn layout(&self) -> Layout {
         let own_dir = |place: &LocationView| own_dir(&place.location, &self.data_dir);
         let directories = self.places.iter().any(|place| own_dir(place).is_some());
+        let machines = self.places.iter().any(|place| place.location.node.is_some());
         let mut titles = vec!["CODE", "DESCRIPTION", "IN USE"];
         if self.distances {
             titles.push("DISTANCE KM");
@@ -177,6 +179,9 @@ impl View for LocationsView {
         }
         if directories {
             titles.push("DIRECTORY");
+        }
+        if machines {
+            titles.extend(["MACHINE", "LAST CONTACT"]);
         }
         let mut table = Table::new(titles, "No locations.");
         for place in &self.places {
@@ -199,6 +204,11 @@ impl View for LocationsView {
             }
             if directories {
                 row.push(Cell::maybe(own_dir(place), |dir| Cell::text(dir.to_string_lossy())));
+            }
+            if machines {
+                let node = location.node.as_ref();
+                row.push(Cell::maybe(node, |node| Cell::text(node.state.name())));
+                row.push(Cell::maybe(node.and_then(|node| node.last_contact_at), Cell::age));
             }
             table.row(row);
         }
@@ -259,6 +269,12 @@ impl View for One {
                 .field_if("Directory", location.dir.as_ref(), |dir| {
                     Cell::text(dir.to_string_lossy())
                 })
+                .field_if("Machine", location.node.as_ref(), |node| Cell::text(node.state.name()))
+                .field_if(
+                    "Last contact",
+                    location.node.as_ref().and_then(|node| node.last_contact_at),
+                    Cell::age,
+                )
                 .field("Built in", Cell::yes_no(location.builtin))
                 .field("In use", Cell::yes_no(location.in_use)),
         )
@@ -270,12 +286,19 @@ impl View for One {
 }
 
 /// Add a location, or set the directory of a built-in one
+///
+/// With --node it is another machine's, which joins the server with the command that this prints.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  torso location add nas --name \"The disk in the cellar\" --dir /mnt/nas/torso")]
+#[command(
+    after_help = "Examples:\n  torso location add nas --name \"The disk in the cellar\" --dir /mnt/nas/torso\n  torso location add lhr --node"
+)]
 pub(super) struct Add {
     /// Code of the location, such as nas
     #[arg(value_name = "CODE")]
     code: LocationCode,
+    /// Print the command with which a machine becomes it
+    #[arg(long, conflicts_with_all = ["name", "dir", "lat", "lon"])]
+    node: bool,
     /// Name to show in lists
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
@@ -293,6 +316,9 @@ pub(super) struct Add {
 }
 
 fn add(ctx: &Context, args: &Add) -> Result<()> {
+    if args.node {
+        return machine::add(ctx, &args.code, args.dry.dry_run);
+    }
     check_degrees("--lat", args.lat, 90.0)?;
     check_degrees("--lon", args.lon, 180.0)?;
     let plane = ctx.control()?;
@@ -335,7 +361,8 @@ fn add(ctx: &Context, args: &Add) -> Result<()> {
         None => format!("Added location {}.", location.code),
     };
     let code = location.code.clone();
-    ctx.ui.show(&Done::new(location, code, sentence))
+    ctx.ui
+        .show(&Done::new(machine::Added::Location(location), code, sentence))
 }
 
 fn check_degrees(flag: &str, value: Option<f64>, limit: f64) -> Result<()> {
@@ -358,6 +385,9 @@ pub(super) struct Remove {
     /// Code of the location
     #[arg(value_name = "CODE", add = completers::locations())]
     code: LocationCode,
+    /// Have another machine be it no more
+    #[arg(long)]
+    node: bool,
     /// Succeed if there is no such location
     #[arg(long)]
     if_exists: bool,
@@ -373,6 +403,9 @@ struct Removed {
 }
 
 fn remove(ctx: &Context, args: &Remove) -> Result<()> {
+    if args.node {
+        return machine::remove(ctx, args);
+    }
     let plane = ctx.control()?;
     if args.dry.dry_run {
         plane.get_location(&args.code)?;

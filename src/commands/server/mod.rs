@@ -6,7 +6,7 @@ mod start;
 
 use super::quota::Quota;
 use super::server_values::{
-    VerifyInterval, domain, listen_address, memory_per_process, network as network_value, public_url,
+    VerifyInterval, domain, host_and_port, listen_address, memory_per_process, network as network_value, public_url,
     statement_timeout, verify_interval,
 };
 use super::{engine, operator};
@@ -136,6 +136,14 @@ pub(super) struct Args {
     /// it while the server runs.
     #[arg(long, help_heading = "Log and engine", value_name = "TIME", value_parser = verify_interval)]
     verify_every: Option<VerifyInterval>,
+    /// Listen for the machines of locations
+    ///
+    /// They connect with certificates of the server's own, which they get when they join: torso location add --node.
+    #[arg(long, help_heading = "Other machines", value_name = "ADDRESS", value_parser = listen_address)]
+    node_listen: Option<SocketAddr>,
+    /// Where they reach it, if not there
+    #[arg(long, help_heading = "Other machines", value_name = "HOST:PORT", requires = "node_listen", value_parser = host_and_port)]
+    node_address: Option<String>,
     #[command(flatten)]
     backups: backups::Scheduled,
 }
@@ -184,6 +192,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     };
     let sqld = open_engine(ctx, args.sqld.as_deref(), &settings)?;
     let endpoint = Endpoint::open(&args, &data_dir)?;
+    let nodes = network::NodeListener::open(&args)?;
     start_log(ctx, &args, sqld.confinement());
     let options = HostedOptions {
         data_dir: data_dir.clone(),
@@ -221,6 +230,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             if let Some(plan) = plan {
                 args.backups.start(hosted, plan)?;
             }
+            nodes.start(ctx, hosted)?;
             hosted.start_verification(args.verify_every.map(|VerifyInterval(every)| every))?;
             start.report(ctx, hosted, tokens)
         },

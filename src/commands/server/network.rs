@@ -1,6 +1,8 @@
 //! Where a server listens, what clients call it, and its certificate.
 
 use super::Args;
+use crate::context::Context;
+use crate::control::hosted::Hosted;
 use crate::error::{Code, Error, Result};
 use crate::server::tls::{self, Identity};
 use std::net::{SocketAddr, TcpListener};
@@ -36,6 +38,47 @@ impl Endpoint {
             tls,
             certificate_authority,
         })
+    }
+}
+
+/// Where a server listens for the machines of locations, if it does.
+pub(super) struct NodeListener(Option<(TcpListener, String)>);
+
+impl NodeListener {
+    pub(super) fn open(args: &Args) -> Result<Self> {
+        let Some(address) = args.node_listen else {
+            return Ok(Self(None));
+        };
+        let unknown = address.ip().is_unspecified() && args.node_address.is_none();
+        if unknown {
+            return Err(Error::new(
+                Code::Usage,
+                format!("other machines do not know how to reach a server that listens on {address}"),
+            )
+            .hint("add --node-address HOST:PORT, or listen on one address"));
+        }
+        let listener = bind(address, "--node-listen")?;
+        let listen = listener
+            .local_addr()
+            .map_err(|error| Error::io(error, "cannot find out the address that the server listens on"))?;
+        let public = args.node_address.clone().unwrap_or_else(|| listen.to_string());
+        Ok(Self(Some((listener, public))))
+    }
+
+    /// Has the plane answer there. Warns of locations that are out of reach without it.
+    pub(super) fn start(self, ctx: &Context, hosted: &Hosted) -> Result<()> {
+        if let Some((listener, address)) = self.0 {
+            tracing::info!(%address, "listening for the machines of locations");
+            hosted.listen_for_nodes(listener, address)?;
+        }
+        let unreachable: Vec<String> = hosted.unreachable_nodes().iter().map(ToString::to_string).collect();
+        if !unreachable.is_empty() {
+            ctx.ui.warn(format!(
+                "these locations are on other machines, which cannot reach this server without --node-listen: {}",
+                unreachable.join(", ")
+            ));
+        }
+        Ok(())
     }
 }
 

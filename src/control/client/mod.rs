@@ -23,6 +23,7 @@ mod latency;
 mod locations;
 mod maintenance;
 mod members;
+mod nodes;
 mod operator;
 mod organizations;
 mod staging;

@@ -246,6 +246,7 @@ pub(super) fn plain_location(code: LocationCode, description: String, in_use: bo
         dir: None,
         builtin: true,
         in_use,
+        node: None,
         code,
     }
 }

@@ -183,6 +183,7 @@ fn describe(
         dir: Some(dir.unwrap_or_else(|| plane.dir.join("locations").join(code.as_str()))),
         builtin,
         in_use: in_use.contains(&code),
+        node: None,
         code,
     }
 }

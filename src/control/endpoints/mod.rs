@@ -12,6 +12,7 @@ mod invites;
 mod locations;
 mod maintenance;
 mod members;
+mod nodes;
 mod organizations;
 mod server;
 mod server_only;
@@ -31,6 +32,7 @@ pub use invites::InviteOperations;
 pub use locations::LocationOperations;
 pub use maintenance::MaintenanceOperations;
 pub use members::MemberOperations;
+pub use nodes::NodeOperations;
 pub use organizations::OrganizationOperations;
 pub use server::ServerOperations;
 pub use table::*;
@@ -75,11 +77,16 @@ impl<T> ControlPlane for T where
 /// Errors: `unauthenticated` for a token that is not valid, `forbidden` where the role or the token's scopes do not allow
 /// it, `not_found` and `exists` kinds naming the thing.
 pub trait Accounts:
-    ApiTokenOperations + OrganizationOperations + MemberOperations + InviteOperations + ServerOperations
+    ApiTokenOperations + OrganizationOperations + MemberOperations + InviteOperations + ServerOperations + NodeOperations
 {
 }
 
 impl<T> Accounts for T where
-    T: ApiTokenOperations + OrganizationOperations + MemberOperations + InviteOperations + ServerOperations
+    T: ApiTokenOperations
+        + OrganizationOperations
+        + MemberOperations
+        + InviteOperations
+        + ServerOperations
+        + NodeOperations
 {
 }

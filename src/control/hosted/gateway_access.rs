@@ -77,6 +77,14 @@ impl Hosted {
 
     /// Where the route's instance takes SQL. `unavailable` while it does not.
     pub fn endpoint(&self, route: &Route) -> Result<Endpoint> {
+        if self.shared.nodes.has(&route.location) {
+            let (database, location) = (&route.database, &route.location);
+            return Err(Error::new(
+                Code::Unsupported,
+                format!("the replica of {database} in {location} is on another machine, where clients are not served"),
+            )
+            .hint(format!("use the database's own address: torso db show {database}")));
+        }
         self.shared.sqld()?.endpoint(&route.site)
     }
 

@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::hostnames::Route;
-use crate::engine::{Engine as _, Running, Site};
+use crate::engine::{Running, Site};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,7 +25,10 @@ pub struct InstanceGauge {
 
 impl Shared {
     pub(super) fn instance_gauges(&self) -> Vec<InstanceGauge> {
-        let Ok(engine) = self.sqld() else { return Vec::new() };
+        if self.sqld().is_err() {
+            return Vec::new();
+        }
+        let engine = self.engine.open(&self.nodes.remote);
         let running = |site: &Site| engine.running(site).ok().flatten();
         let mut primaries: HashMap<String, Option<Running>> = HashMap::new();
         let mut at_risk: HashMap<String, u64> = HashMap::new();

@@ -78,7 +78,10 @@ impl Hosted {
     /// The routes of a database's replicas.
     #[must_use]
     pub fn replicas(&self, id: &DatabaseId) -> Vec<Arc<Route>> {
-        self.shared.hostnames.replicas(id)
+        // Those on other machines serve no clients.
+        let mut replicas = self.shared.hostnames.replicas(id);
+        replicas.retain(|route| !self.shared.nodes.has(&route.location));
+        replicas
     }
 
     /// Has the process of a route's replica follow its primary, if it does not yet. Blocks until it has answered.

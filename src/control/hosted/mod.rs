@@ -29,6 +29,7 @@ mod gauges;
 mod hostnames;
 mod idempotency;
 mod log_position;
+mod nodes;
 mod organization;
 pub mod permission;
 mod pool;
@@ -61,6 +62,7 @@ pub use gauges::InstanceGauge;
 pub use hostnames::{Public, Route, label};
 pub use idempotency::{CallRequest, KeyedRequest, RequestAccount, RequestStart};
 pub use log_position::LogPosition;
+pub use nodes::join_token_fingerprint;
 pub use organization::Export;
 pub use private_paths::PRIVATE_FILE;
 pub use sole_database::{PrimaryFiles, SoleDatabase};
@@ -85,6 +87,7 @@ use database_tokens::TokenAuthority;
 use former_labels::FormerLabels;
 use hostnames::Hostnames;
 use jiff::Timestamp;
+use nodes::Nodes;
 use pool::PlanePool;
 use secrets::{derive_secret, open_signing_key};
 use start::{allowed_locations, is_copy, known, own};
@@ -142,6 +145,7 @@ struct Shared {
     hostnames: Hostnames,
     former_labels: FormerLabels,
     write_gate: Arc<WriteGate>,
+    nodes: Nodes,
     token_authority: TokenAuthority,
     traffic: Traffic,
     uploads: Uploads,
@@ -182,6 +186,7 @@ impl Hosted {
         let records = AccountStore::open(&dir.join("accounts.db"))?;
         let is_copy = is_copy(&records, &dir)?;
         let locations = allowed_locations(&records, options.locations)?;
+        let nodes = Nodes::open(&records)?;
         let former_labels = FormerLabels::new(records.former_labels(Timestamp::now())?);
         let key_file = dir.join("keys").join("database-tokens.pem");
         let token_authority = TokenAuthority::open(open_signing_key(&key_file)?, &records)?;
@@ -197,6 +202,7 @@ impl Hosted {
             sessions: CallerSessions::default(),
             hostnames: Hostnames::default(),
             write_gate: Arc::default(),
+            nodes,
             former_labels,
             token_authority,
             traffic: Traffic::default(),

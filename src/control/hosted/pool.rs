@@ -7,6 +7,7 @@ use crate::control::embedded::{Embedded, Placed};
 use crate::control::names::{DatabaseId, DatabaseName};
 use crate::engine::Engine;
 use crate::engine::file::FileEngine;
+use crate::engine::remote::{PlacedEngine, RemoteLocations};
 use crate::error::Result;
 use crate::sync::lock;
 use std::collections::HashMap;
@@ -16,11 +17,16 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 impl Engines {
+    /// The engine of this machine alone, for one thread: nothing is known of instances elsewhere.
+    pub(super) fn open_here(&self) -> Box<dyn Engine> {
+        self.open(&RemoteLocations::default())
+    }
+
     /// The engine, for one thread.
-    pub(super) fn open(&self) -> Box<dyn Engine> {
+    pub(super) fn open(&self, remote: &RemoteLocations) -> Box<dyn Engine> {
         match self {
             Self::Files => Box::new(FileEngine::default()),
-            Self::Sqld(engine) => Box::new(engine.clone()),
+            Self::Sqld(engine) => Box::new(PlacedEngine::new(engine.clone(), remote.clone())),
         }
     }
 }
@@ -101,8 +107,11 @@ impl Shared {
         let idle = lock(&state.idle).pop();
         let plane = match idle {
             Some(plane) => plane,
-            None => Embedded::over(&self.plane_pool.dir(&organization.id), self.engine.open())?
-                .with_quota(Arc::clone(&state.over_quota)),
+            None => Embedded::over(
+                &self.plane_pool.dir(&organization.id),
+                self.engine.open(&self.nodes.remote),
+            )?
+            .with_quota(Arc::clone(&state.over_quota)),
         };
         Ok(PlaneGuard {
             plane: Some(plane),

@@ -67,7 +67,11 @@ impl UsageOperations for OrganizationPlane<'_> {
             let placed = plane.placement(name)?;
             let engine = self.shared.sqld()?;
             let mut all: Vec<QueryUsage> = Vec::new();
-            for (_, site) in &placed.sites {
+            let here = placed
+                .sites
+                .iter()
+                .filter(|(location, _)| !self.shared.nodes.has(location));
+            for (_, site) in here {
                 for query in engine.usage(site)?.top_queries {
                     match all.iter_mut().find(|known| known.query == query.query) {
                         Some(known) => {

@@ -15,6 +15,7 @@ mod instances;
 mod locations;
 mod maintenance;
 mod multipart;
+mod nodes;
 pub(super) mod once;
 mod operations;
 mod operator;

@@ -4,11 +4,13 @@ use super::call::OperationCall;
 use super::files::{self, Transfer};
 use super::public::{self, PublicRequest};
 use super::reply::{ApiReply, ReplyFuture};
-use super::{absent, account, databases, groups, instances, locations, maintenance, operator, organizations, tokens};
+use super::{
+    absent, account, databases, groups, instances, locations, maintenance, nodes, operator, organizations, tokens,
+};
 use crate::control::endpoints::{
     Operation, absent_endpoints, api_token_endpoints, database_endpoints, database_token_endpoints, file_endpoints,
     group_endpoints, instance_endpoints, invite_endpoints, location_endpoints, maintenance_endpoints, member_endpoints,
-    organization_endpoints, public_endpoints, server_endpoints, transfer_endpoints, usage_endpoints,
+    node_endpoints, organization_endpoints, public_endpoints, server_endpoints, transfer_endpoints, usage_endpoints,
     with_all_endpoints,
 };
 use crate::error::Result;

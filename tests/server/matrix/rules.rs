@@ -55,7 +55,8 @@ pub fn rule(operation: O) -> Rule {
         O::CreateApiToken | O::CreateApiTokenNested | O::RevokeApiToken | O::InvalidateSessions | O::CreateOrganization => Unlimited,
         O::ListUsers | O::DisableUser | O::RemoveUser | O::ListQuotas | O::SetQuota | O::ListServerOrganizations
         | O::GetServerConfiguration | O::UpdateServerConfiguration
-        | O::ListBackupSchedules | O::SetBackupSchedule | O::RemoveBackupSchedule => Operator,
+        | O::ListBackupSchedules | O::SetBackupSchedule | O::RemoveBackupSchedule
+        | O::ListNodes | O::InviteNode | O::RemoveNode => Operator,
         O::GetOrganization | O::ListOrganizationTokens | O::Subscription | O::ListPlans | O::ListInvoices
         | O::Subscribe | O::BillingCustomer | O::ListIssuers | O::AddIssuer | O::RemoveIssuer | O::IssuerTemplate => Member,
         O::RevokeOrganizationToken => MemberUnlimited,
@@ -117,6 +118,7 @@ pub fn changes(operation: O) -> bool {
             | O::GetServerConfiguration
             | O::ListQuotas
             | O::ListBackupSchedules
+            | O::ListNodes
             | O::AuditLog
             | O::OrganizationUsage
             | O::Subscription

@@ -279,6 +279,15 @@ pub const CASES: &[Case] = &[
     ),
     reads("org audit-logs list", &["org", "audit-logs", "list"]),
     reads("doctor", &["doctor"]),
+    // The scene's server listens for no other machines.
+    Case {
+        done: 1,
+        ..changes("location add --node", &["location", "add", "fra", "--node"])
+    },
+    Case {
+        done: 3,
+        ..changes("location remove --node", &["location", "remove", "fra", "--node"])
+    },
     reads("server users list", &["server", "users", "list"]),
     Case {
         only_refused: true,

@@ -12,6 +12,7 @@ pub(crate) use super::invites::invite_endpoints;
 pub(crate) use super::locations::location_endpoints;
 pub(crate) use super::maintenance::maintenance_endpoints;
 pub(crate) use super::members::member_endpoints;
+pub(crate) use super::nodes::node_endpoints;
 pub(crate) use super::organizations::organization_endpoints;
 pub(crate) use super::server::server_endpoints;
 pub(crate) use super::server_only::{absent_endpoints, file_endpoints, public_endpoints};
@@ -109,6 +110,7 @@ macro_rules! with_all_endpoints {
     ($callback:ident) => {
         public_endpoints! {
             api_token_endpoints organization_endpoints member_endpoints invite_endpoints server_endpoints
+            node_endpoints
             absent_endpoints location_endpoints group_endpoints database_endpoints instance_endpoints transfer_endpoints
             usage_endpoints database_token_endpoints file_endpoints maintenance_endpoints
             $callback;

@@ -2,6 +2,7 @@
 
 mod invites;
 mod members;
+mod nodes;
 mod operator;
 mod organizations;
 mod tokens;

@@ -191,7 +191,7 @@ impl CallerAccounts<'_> {
     }
 
     /// Refuses everybody but the operator, and limited tokens.
-    fn allow_operator(&self, doing: &str) -> Result<()> {
+    pub(super) fn allow_operator(&self, doing: &str) -> Result<()> {
         self.unlimited(doing)?;
         if self.is_operator()? {
             return Ok(());
@@ -203,7 +203,7 @@ impl CallerAccounts<'_> {
     }
 
     /// Does what only the operator may, and writes it into the operator's own audit log.
-    fn operate<T>(&self, doing: &str, entry: NewAuditEntry, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(super) fn operate<T>(&self, doing: &str, entry: NewAuditEntry, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let result = self.allow_operator(doing).and_then(|()| work());
         let personal = self.personal()?;
         self.shared

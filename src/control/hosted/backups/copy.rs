@@ -207,7 +207,7 @@ impl ServerCopy<'_> {
             &home.join("catalog.db"),
             format!("organizations/{organization}/catalog.db"),
         )?;
-        let plane = Embedded::over(home, self.engines.open())?;
+        let plane = Embedded::over(home, self.engines.open_here())?;
         for placed in plane.placements_in(&catalog)? {
             self.databases.include(organization, &placed)?;
         }

@@ -91,7 +91,7 @@ impl<'a> DatabaseCopies<'a> {
 
     /// Backs up a database, unless its last backup has what it has.
     fn back_up(&mut self, placed: &Placed) -> Result<BackupId> {
-        let engine = self.engines.open();
+        let engine = self.engines.open_here();
         let Some((_, primary)) = placed.sites.first() else {
             return Err(Error::new(
                 Code::Internal,

@@ -14,9 +14,8 @@ use std::collections::BTreeSet;
 impl OrganizationPlane<'_> {
     /// Whether the server offers a location.
     pub(super) fn offers(&self, code: &LocationCode) -> bool {
-        self.shared
-            .offered_locations()
-            .is_none_or(|offered| offered.contains(code))
+        let offered = self.shared.offered_locations();
+        self.shared.nodes.has(code) || offered.is_none_or(|offered| offered.contains(code))
     }
 
     /// Refuses a location that the server does not offer.

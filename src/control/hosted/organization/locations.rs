@@ -5,7 +5,7 @@ use crate::control::hosted::NewAuditEntry;
 use crate::control::hosted::permission::{Action, PermissionTarget};
 use crate::control::location_status::{LocationStatus, LocationStatuses};
 use crate::control::names::{GroupName, LocationCode};
-use crate::control::types::{Location, NewLocation};
+use crate::control::types::{Location, LocationMachine, NewLocation};
 use crate::control::{GroupOperations as _, LocationOperations};
 use crate::error::{Code, Error, Result};
 use serde_json::json;
@@ -17,14 +17,16 @@ impl LocationOperations for OrganizationPlane<'_> {
             Ok(all
                 .into_iter()
                 .filter(|location| self.offers(&location.code))
-                .map(outside)
+                .map(|location| self.outside_location(location))
                 .collect())
         })
     }
 
     fn get_location(&self, code: &LocationCode) -> Result<Location> {
         self.offered(code)?;
-        self.read(PermissionTarget::Visible, |plane| plane.get_location(code).map(outside))
+        self.read(PermissionTarget::Visible, |plane| {
+            plane.get_location(code).map(|location| self.outside_location(location))
+        })
     }
 
     fn location_status(&self, group: Option<&GroupName>) -> Result<Vec<LocationStatus>> {
@@ -71,7 +73,7 @@ impl LocationOperations for OrganizationPlane<'_> {
                     "torso location list shows them; the operator chooses them: torso server config set locations ...",
                 ));
             }
-            plane.add_location(new).map(outside)
+            plane.add_location(new).map(|location| self.outside_location(location))
         })
     }
 
@@ -82,12 +84,28 @@ impl LocationOperations for OrganizationPlane<'_> {
             json!({ "location": code }),
         );
         self.change(Action::Maintain, PermissionTarget::Organization, entry, |plane| {
-            plane.remove_location(code).map(outside)
+            plane
+                .remove_location(code)
+                .map(|location| self.outside_location(location))
         })
     }
 }
 
-/// Removes the directory, which is not for clients.
-fn outside(location: Location) -> Location {
-    Location { dir: None, ..location }
+impl OrganizationPlane<'_> {
+    /// A location as clients see it: without its directory, and with how its machine is.
+    fn outside_location(&self, location: Location) -> Location {
+        let node = self
+            .shared
+            .node_statuses()
+            .into_iter()
+            .find(|node| node.location == location.code);
+        Location {
+            dir: None,
+            node: node.map(|node| LocationMachine {
+                state: node.state,
+                last_contact_at: node.last_contact_at,
+            }),
+            ..location
+        }
+    }
 }

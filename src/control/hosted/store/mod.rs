@@ -4,6 +4,7 @@
 
 mod former_labels;
 mod idempotency;
+mod nodes;
 mod people;
 mod schedules;
 mod tokens;
@@ -11,6 +12,7 @@ mod transfers;
 mod usage;
 
 pub use former_labels::FormerLabelRow;
+pub use nodes::{JoinTokenRow, JoinedMachine, NodeRow};
 pub use people::{InviteRow, MemberRow, OrganizationRow, UserRow};
 pub use schedules::{BackupScheduleRow, GroupKey};
 pub use tokens::{ApiTokenRow, DatabaseTokenRow};
@@ -36,6 +38,7 @@ const KIND: StoreKind = StoreKind {
         include_str!("migrations/0004.sql"),
         include_str!("migrations/0005.sql"),
         include_str!("migrations/0006.sql"),
+        include_str!("migrations/0007.sql"),
     ],
 };
 

@@ -1,0 +1,111 @@
+//! What nodes are answered over the link. Who a node is comes from its certificate; here it is checked that it is that location now.
+
+use crate::control::hosted::Shared;
+use crate::engine::remote::NodeReport;
+use crate::engine::remote::PlacedEngine;
+use crate::error::{Code, Error, Result};
+use crate::link::{HandlerAnswer, JoinApproval, JoinRequest, LinkHandler, NodeName, NodeRequest, StreamTarget};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+
+/// Answers nodes for a plane, as long as that is there.
+pub(super) struct NodeHandler(Weak<Shared>);
+
+/// The request for what is wanted, by a node that has a generation of it.
+#[derive(Deserialize)]
+struct WantedRequest {
+    generation: u64,
+}
+
+impl NodeHandler {
+    pub fn new(shared: &Arc<Shared>) -> Self {
+        Self(Arc::downgrade(shared))
+    }
+
+    fn shared(&self) -> Result<Arc<Shared>> {
+        self.0
+            .upgrade()
+            .ok_or_else(|| Error::new(Code::Unavailable, "the server is stopping"))
+    }
+}
+
+impl LinkHandler for NodeHandler {
+    fn join(&self, request: &JoinRequest) -> Result<JoinApproval> {
+        self.shared()?.join_node(request)
+    }
+
+    fn check_node(&self, node: &NodeName) -> Result<()> {
+        self.shared()?.check_node(node)
+    }
+
+    fn answer(&self, node: &NodeName, request: &NodeRequest) -> Result<HandlerAnswer> {
+        let shared = self.shared()?;
+        match request.name.as_str() {
+            "wanted" => {
+                let known: WantedRequest = parse(&request.body)?;
+                let (_, state) = shared.wanted_at(node.location())?;
+                if state.generation == known.generation {
+                    return Ok(HandlerAnswer::NotYet);
+                }
+                to_answer(&state)
+            }
+            "report" => {
+                let report: NodeReport = parse(&request.body)?;
+                let (replicas, _) = shared.wanted_at(node.location())?;
+                let engine = PlacedEngine::new(shared.sqld()?.clone(), shared.nodes.remote.clone());
+                to_answer(&engine.receive_report(node.location(), report, &replicas))
+            }
+            _ => Err(Error::new(
+                Code::PathNotFound,
+                format!(
+                    "this version of torso does not know the request {:?} of nodes",
+                    request.name
+                ),
+            )),
+        }
+    }
+
+    fn authorize(&self, node: &NodeName, target: &StreamTarget) -> Result<SocketAddr> {
+        let shared = self.shared()?;
+        let (replicas, state) = shared.wanted_at(node.location())?;
+        let unwanted = || {
+            Error::new(
+                Code::Forbidden,
+                format!("location {} has no replicas of pool {}", node.location(), target.pool),
+            )
+        };
+        let pool = state.pools.get(&target.pool).ok_or_else(unwanted)?;
+        if pool.organization != target.organization {
+            return Err(unwanted());
+        }
+        if pool.epoch != target.epoch {
+            return Err(Error::new(
+                Code::Conflict,
+                format!(
+                    "pool {} is in epoch {}, and the stream is for epoch {}",
+                    target.pool, pool.epoch, target.epoch
+                ),
+            ));
+        }
+        let is_of_pool = |site: &Option<String>| site.as_ref() == Some(&target.pool);
+        let replica = replicas.iter().find(|replica| is_of_pool(&replica.site.pool));
+        shared.sqld()?.log_address(&replica.ok_or_else(unwanted)?.primary)
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &Value) -> Result<T> {
+    T::deserialize(body).map_err(|cause| {
+        Error::new(Code::InvalidValue, "a request of a node cannot be understood")
+            .caused_by(cause)
+            .hint("install the same version of torso on all machines")
+    })
+}
+
+fn to_answer(value: &impl serde::Serialize) -> Result<HandlerAnswer> {
+    serde_json::to_value(value)
+        .map(HandlerAnswer::Ready)
+        .map_err(|cause| Error::new(Code::Internal, "an answer to a node cannot be written").caused_by(cause))
+}

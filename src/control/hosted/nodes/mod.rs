@@ -1,0 +1,128 @@
+//! Locations on other machines, as their server sees them. Who may be which is in `membership`, what each is to run in `wanted`, and
+//! what it is answered over the link in `handler`.
+
+mod handler;
+mod membership;
+mod wanted;
+
+pub use membership::join_token_fingerprint;
+
+use super::store::{AccountStore, NodeRow};
+use super::{Hosted, Shared};
+use crate::control::names::LocationCode;
+use crate::control::node_status::{NodeState, NodeStatus};
+use crate::engine::remote::RemoteLocations;
+use crate::error::{Code, Error, Result};
+use crate::link::{Authority, LinkServer};
+use crate::sync::lock;
+use handler::NodeHandler;
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, OnceLock};
+use wanted::WantedStates;
+
+/// The directory of the link's authority, in the server's data directory.
+const AUTHORITY_DIR: &str = "nodes";
+
+/// What the plane knows of locations on other machines.
+#[derive(Default)]
+pub(super) struct Nodes {
+    /// What they have reported.
+    pub remote: RemoteLocations,
+    rows: Mutex<BTreeMap<LocationCode, NodeRow>>,
+    wanted: Arc<WantedStates>,
+    /// None where the server does not listen for them.
+    listening: OnceLock<ListeningLink>,
+}
+
+struct ListeningLink {
+    server: Arc<LinkServer>,
+    authority: Arc<Authority>,
+    /// Where nodes reach it: HOST:PORT.
+    address: String,
+}
+
+impl Nodes {
+    pub fn open(records: &AccountStore) -> Result<Self> {
+        let nodes = Self::default();
+        for row in records.nodes()? {
+            nodes.remote.add(row.location.as_str());
+            lock(&nodes.rows).insert(row.location.clone(), row);
+        }
+        Ok(nodes)
+    }
+
+    /// Whether a location is on another machine.
+    pub fn has(&self, location: &LocationCode) -> bool {
+        self.remote.has(location.as_str())
+    }
+
+    fn listening(&self) -> Result<&ListeningLink> {
+        self.listening.get().ok_or_else(|| {
+            Error::new(Code::Unsupported, "this server does not listen for other machines")
+                .hint("start it with torso server --node-listen 0.0.0.0:8081 --node-address HOST:8081")
+        })
+    }
+}
+
+impl Hosted {
+    /// Listens for the machines of locations, which reach it at `address` (`HOST:PORT`).
+    pub fn listen_for_nodes(&self, listener: TcpListener, address: String) -> Result<()> {
+        let shared = &self.shared;
+        let authority = Arc::new(Authority::open(&shared.dir.join(AUTHORITY_DIR))?);
+        let handler = Arc::new(NodeHandler::new(shared));
+        let server = Arc::new(LinkServer::start(listener, Arc::clone(&authority), handler)?);
+        let (signalled, wanted) = (Arc::downgrade(&server), Arc::clone(&shared.nodes.wanted));
+        shared.nodes.remote.on_change(move || {
+            wanted.mark_changed();
+            if let Some(server) = signalled.upgrade() {
+                server.notify();
+            }
+        });
+        let _ = shared.nodes.listening.set(ListeningLink {
+            server,
+            authority,
+            address,
+        });
+        Ok(())
+    }
+
+    /// The locations of other machines that cannot be reached, because the server does not listen for them.
+    #[must_use]
+    pub fn unreachable_nodes(&self) -> Vec<LocationCode> {
+        if self.shared.nodes.listening.get().is_some() {
+            return Vec::new();
+        }
+        lock(&self.shared.nodes.rows).keys().cloned().collect()
+    }
+}
+
+impl Shared {
+    /// The state of each location on another machine, ordered by code.
+    pub(super) fn node_statuses(&self) -> Vec<NodeStatus> {
+        let rows: Vec<NodeRow> = lock(&self.nodes.rows).values().cloned().collect();
+        rows.into_iter().map(|row| self.node_status(row)).collect()
+    }
+
+    fn node_status(&self, row: NodeRow) -> NodeStatus {
+        let last = self.nodes.remote.last_report(row.location.as_str());
+        let state = match (&row.node, &last) {
+            (None, _) => NodeState::Waiting,
+            (Some(_), Some(last)) if last.is_current() => NodeState::Connected,
+            (Some(_), _) => NodeState::Away,
+        };
+        let report = last.as_ref().map(|last| &last.report);
+        NodeStatus {
+            state,
+            advertise: row.node.as_ref().map(|machine| machine.advertise.clone()),
+            joined_at: row.node.as_ref().map(|machine| machine.joined_at),
+            last_contact_at: last.as_ref().map(|last| last.received_at),
+            version: report.map(|report| report.version.clone()),
+            engine_version: report.map(|report| report.engine_version.clone()),
+            free_bytes: report.and_then(|report| report.free_bytes),
+            instances: report.map(|report| u64::try_from(report.instances.len()).unwrap_or(u64::MAX)),
+            up_to_date: report.map(|report| report.generation == self.nodes.wanted.generation(row.location.as_str())),
+            location: row.location,
+        }
+    }
+}

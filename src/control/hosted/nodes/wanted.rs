@@ -1,0 +1,149 @@
+//! What each location on another machine is to run: a function of the catalogs of all organizations, read again when one may have
+//! changed.
+
+use crate::control::hosted::Shared;
+use crate::engine::remote::{ReplicaSite, WantedState};
+use crate::error::Result;
+use crate::sync::lock;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long what was read is used, were a change not signalled.
+const OLDEST: Duration = Duration::from_secs(30);
+
+/// What was wanted when that was read last.
+pub(super) struct WantedStates {
+    is_changed: AtomicBool,
+    read: Mutex<ReadState>,
+    /// By location.
+    states: Mutex<BTreeMap<String, WantedState>>,
+}
+
+#[derive(Default)]
+struct ReadState {
+    replicas: Arc<Vec<ReplicaSite>>,
+    at: Option<Instant>,
+}
+
+impl Default for WantedStates {
+    fn default() -> Self {
+        Self {
+            is_changed: AtomicBool::new(true),
+            read: Mutex::default(),
+            states: Mutex::default(),
+        }
+    }
+}
+
+impl WantedStates {
+    /// Has the catalogs be read again.
+    pub fn mark_changed(&self) {
+        self.is_changed.store(true, Ordering::SeqCst);
+    }
+
+    /// The generation of what is wanted at a location; 0 before that was read.
+    pub fn generation(&self, location: &str) -> u64 {
+        lock(&self.states).get(location).map_or(0, |state| state.generation)
+    }
+
+    /// Takes what is wanted at a location; returns it with its generation, which is higher if it is another thing than before, and than
+    /// before the server's start.
+    fn take(&self, location: &str, state: WantedState) -> WantedState {
+        let mut states = lock(&self.states);
+        match states.get(location) {
+            Some(known) if known.equals(&state) => known.clone(),
+            known => {
+                let last = known.map_or(0, |known| known.generation);
+                let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
+                let generation = now.max(last + 1);
+                let state = WantedState { generation, ..state };
+                states.insert(location.to_owned(), state.clone());
+                state
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// All replicas that are wanted at locations of other machines, and what one of these is to run.
+    pub(super) fn wanted_at(&self, location: &str) -> Result<(Arc<Vec<ReplicaSite>>, WantedState)> {
+        let replicas = self.wanted_replicas()?;
+        let engine = self.sqld()?;
+        let state = WantedState::of(location, &replicas, &|pool| engine.replica_keys(pool))?;
+        Ok((replicas, self.nodes.wanted.take(location, state)))
+    }
+
+    /// Fails where a catalog cannot be read: nothing is concluded from what is not known.
+    fn wanted_replicas(&self) -> Result<Arc<Vec<ReplicaSite>>> {
+        let wanted = &self.nodes.wanted;
+        let mut read = lock(&wanted.read);
+        // Before it is read: what changes meanwhile is read once more.
+        let is_changed = wanted.is_changed.swap(false, Ordering::SeqCst);
+        if !is_changed && read.at.is_some_and(|at| at.elapsed() < OLDEST) {
+            return Ok(Arc::clone(&read.replicas));
+        }
+        let replicas = self.read_replicas().inspect_err(|_| wanted.mark_changed())?;
+        *read = ReadState {
+            replicas: Arc::new(replicas),
+            at: Some(Instant::now()),
+        };
+        Ok(Arc::clone(&read.replicas))
+    }
+
+    fn read_replicas(&self) -> Result<Vec<ReplicaSite>> {
+        let mut all = Vec::new();
+        let organizations = self.records().organizations()?;
+        for organization in organizations {
+            for placed in self.plane_of(&organization)?.wanted_placements()? {
+                let mut sites = placed.sites.into_iter();
+                let Some((_, primary)) = sites.next() else { continue };
+                let elsewhere = sites.filter(|(location, _)| self.nodes.has(location));
+                all.extend(elsewhere.map(|(_, site)| ReplicaSite {
+                    organization: organization.id.clone(),
+                    site,
+                    primary: primary.clone(),
+                }));
+            }
+        }
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::remote::{ReplicaKeys, WantedPool};
+    use crate::secret::Secret;
+
+    #[test]
+    fn wanted_generation_rises_with_changes_only() {
+        let states = WantedStates::default();
+        let pool = WantedPool {
+            organization: "o".to_owned(),
+            group: "default".to_owned(),
+            primary: "ams".to_owned(),
+            epoch: 1,
+            keys: ReplicaKeys {
+                authority: String::new(),
+                certificate: String::new(),
+                key: Secret::new(String::new()),
+            },
+            instances: BTreeMap::new(),
+        };
+        let with = WantedState {
+            generation: 0,
+            pools: BTreeMap::from([("p".to_owned(), pool)]),
+        };
+        let first = states.take("lhr", with.clone());
+        assert!(first.generation > 0);
+        assert_eq!(states.take("lhr", with.clone()).generation, first.generation);
+        let second = states.take("lhr", WantedState::default());
+        let third = states.take("lhr", with);
+        assert!(first.generation < second.generation && second.generation < third.generation);
+        assert_eq!(states.generation("lhr"), third.generation);
+        assert_eq!(states.generation("fra"), 0);
+    }
+}

@@ -1,0 +1,256 @@
+//! A machine that is a location of a server. It fetches what is wanted there, has its engine make that so, and reports what there is.
+//!
+//! ```text
+//! <data>/node.lock           held for life
+//! <data>/server.json         which server it belongs to, and where others reach this machine
+//! <data>/identity.pem        who it is (see `link`)
+//! <data>/wanted.json         what was wanted last: it goes on with that while the server is away
+//! <data>/replicas/<pool>/    the directories of processes, as on a server
+//! ```
+//!
+//! What is wanted is always the whole state, so a machine that was away for long makes up for everything at once.
+
+mod settings;
+
+pub use settings::NodeSettings;
+
+use crate::control::embedded::lock::Lock;
+use crate::engine::disk;
+use crate::engine::remote::{NodeEngine, ReportAnswer, WantedPool, WantedState};
+use crate::engine::sqld::SqldEngine;
+use crate::error::{Code, Error, Result};
+use crate::link::{self, ForwardedPort, LinkClient, NodeIdentity, StreamTarget};
+use crate::secret::Secret;
+use crate::sync::lock;
+use serde::Deserialize as _;
+use serde_json::json;
+use settings::{read_json, write_json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// The lock file of a node's directory.
+const LOCK: &str = "node.lock";
+
+/// The file with what was wanted last.
+const WANTED: &str = "wanted.json";
+
+/// How long a request for what is wanted waits for news.
+const WAIT: Duration = Duration::from_secs(50);
+
+/// The same while not all of it is done, which is then tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// How often the state of the machine is reported.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// The pause after a request that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A node's data directory, which one process uses at a time.
+pub struct NodeDirectory {
+    dir: PathBuf,
+    _lock: Lock,
+}
+
+impl NodeDirectory {
+    /// Takes a directory, which is made where it is missing. Fails while another node uses it.
+    pub fn open(dir: &Path) -> Result<Self> {
+        disk::private_dir(dir)?;
+        let path = dir.join(LOCK);
+        match Lock::try_acquire(&path)? {
+            Some(lock) => Ok(Self {
+                dir: dir.to_owned(),
+                _lock: lock,
+            }),
+            None => {
+                let who = Lock::holder(&path).ok().flatten().unwrap_or_default();
+                Err(Error::new(
+                    Code::Conflict,
+                    format!("another node (process {who}) uses the data directory {}", dir.display()),
+                )
+                .hint("stop it first, or give this one another directory: --data DIR"))
+            }
+        }
+    }
+
+    /// Makes this machine a location of the server at `settings.server`, for which a one-time token is. What there is of another
+    /// location stays where it is, and is not touched.
+    pub fn join(&self, settings: &NodeSettings, fingerprint: &str, token: &Secret) -> Result<String> {
+        if let Some(identity) = NodeIdentity::load(&self.dir)? {
+            return Err(Error::new(
+                Code::Conflict,
+                format!(
+                    "this machine is location {} already, by {}",
+                    identity.name().location(),
+                    self.dir.display()
+                ),
+            )
+            .hint("start it without --join; to join anew, give it another directory: --data DIR"));
+        }
+        settings.store(&self.dir)?;
+        let details = json!({ "advertise": settings.advertise });
+        let joined = link::join(&self.dir, &settings.server, fingerprint, token, details)?;
+        Ok(joined.node.location().to_owned())
+    }
+
+    /// Runs the location with an engine, which ends with what this returns.
+    pub fn start(self, engine: SqldEngine) -> Result<RunningNode> {
+        let not_joined = || {
+            Error::new(
+                Code::Usage,
+                format!(
+                    "{} has no identity of a node: this machine has not joined a server",
+                    self.dir.display()
+                ),
+            )
+            .hint("torso location add LOCATION --node on the server prints the command that joins")
+        };
+        let identity = NodeIdentity::load(&self.dir)?.ok_or_else(not_joined)?;
+        let settings = NodeSettings::load(&self.dir)?.ok_or_else(not_joined)?;
+        let location = identity.name().location().to_owned();
+        let link = LinkClient::start(&settings.server, identity)?;
+        let node = Arc::new(Node {
+            engine: NodeEngine::new(engine, &location, self.dir.join("replicas")),
+            link,
+            ports: Mutex::default(),
+            dir: self.dir.clone(),
+            location: location.clone(),
+        });
+        tracing::info!(%location, server = settings.server, data = %self.dir.display(), "node started");
+        for (name, work) in [
+            ("wanted", Node::follow_wanted as fn(&Node)),
+            ("report", Node::report_state),
+        ] {
+            let node = Arc::clone(&node);
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || work(&node))
+                .map_err(|error| Error::io(error, "cannot start a thread"))?;
+        }
+        Ok(RunningNode {
+            node,
+            location,
+            server: settings.server,
+            _directory: self,
+        })
+    }
+}
+
+/// A node at work.
+pub struct RunningNode {
+    node: Arc<Node>,
+    pub location: String,
+    pub server: String,
+    _directory: NodeDirectory,
+}
+
+impl RunningNode {
+    /// Ends the processes, within 10 seconds, for good.
+    pub fn shutdown(&self) {
+        self.node.engine.engine().shutdown();
+    }
+}
+
+struct Node {
+    engine: NodeEngine,
+    link: LinkClient,
+    /// The ports that lead to primaries, by pool.
+    ports: Mutex<BTreeMap<String, ForwardedPort>>,
+    dir: PathBuf,
+    location: String,
+}
+
+impl Node {
+    /// Fetches what is wanted, and has it made so, for as long as the process lives.
+    fn follow_wanted(&self) {
+        let mut state = read_json(&self.dir.join(WANTED)).ok().flatten().unwrap_or_default();
+        let mut is_done = self.apply(&state);
+        loop {
+            let wait = if is_done { WAIT } else { RETRY };
+            let known = json!({ "generation": state.generation });
+            match self.link.request_within("wanted", &known, wait) {
+                Ok(Some(answer)) => match WantedState::deserialize(&answer) {
+                    Ok(wanted) => {
+                        state = wanted;
+                        if let Err(cause) = write_json(&self.dir.join(WANTED), &state) {
+                            tracing::warn!(%cause, "what is wanted cannot be stored");
+                        }
+                        is_done = self.apply(&state);
+                    }
+                    Err(cause) => {
+                        tracing::error!(%cause, "what is wanted cannot be understood: install the server's version of torso");
+                        std::thread::sleep(RETRY);
+                    }
+                },
+                Ok(None) if !is_done => is_done = self.apply(&state),
+                Ok(None) => {}
+                // The link logs why it is not connected; what the server refuses is only said here.
+                Err(error) if error.code() == Code::Unavailable => std::thread::sleep(PAUSE),
+                Err(error) => {
+                    tracing::error!(location = %self.location, cause = error.full_message(), hint = error.hint_text(), "the server refuses this machine");
+                    std::thread::sleep(RETRY);
+                }
+            }
+        }
+    }
+
+    /// Makes what there is what is wanted; returns whether all of it could be done.
+    fn apply(&self, wanted: &WantedState) -> bool {
+        lock(&self.ports).retain(|pool, _| wanted.pools.contains_key(pool));
+        let unreached = match self.engine.apply(wanted, &|name, pool| self.port(name, pool)) {
+            Ok(unreached) => unreached,
+            Err(error) => {
+                tracing::error!(cause = error.full_message(), "what is wanted cannot be done");
+                return false;
+            }
+        };
+        for one in &unreached {
+            tracing::warn!(
+                instance = one.instance,
+                cause = one.error.full_message(),
+                "a replica does not run"
+            );
+        }
+        let (generation, pools) = (wanted.generation, wanted.pools.len());
+        tracing::info!(generation, pools, failures = unreached.len(), "applied what is wanted");
+        unreached.is_empty()
+    }
+
+    /// The port that leads to the primary of a pool.
+    fn port(&self, name: &str, pool: &WantedPool) -> Result<u16> {
+        let target = StreamTarget {
+            organization: pool.organization.clone(),
+            pool: name.to_owned(),
+            location: self.location.clone(),
+            epoch: pool.epoch,
+        };
+        let mut ports = lock(&self.ports);
+        if let Some(port) = ports.get(name) {
+            port.repoint(target);
+            return Ok(port.address().port());
+        }
+        let port = self.link.forward(target, None)?;
+        let number = port.address().port();
+        ports.insert(name.to_owned(), port);
+        Ok(number)
+    }
+
+    /// Reports what there is, for as long as the process lives.
+    fn report_state(&self) {
+        loop {
+            std::thread::sleep(REPORT_EVERY);
+            let report = match self.engine.report() {
+                Ok(report) => json!(report),
+                Err(error) => {
+                    tracing::warn!(cause = error.full_message(), "the state of this machine cannot be read");
+                    continue;
+                }
+            };
+            let answer = self.link.request("report", &report);
+            let answer = answer.ok().and_then(|answer| ReportAnswer::deserialize(answer).ok());
+            self.engine.note_answer(answer.as_ref());
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Locations on other machines, for the operator of the server.
+
+use super::call::OperationCall;
+use super::reply::ApiReply;
+use crate::control::names::LocationCode;
+use crate::error::Result;
+
+pub(super) fn list(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("nodes", &call.accounts().list_nodes()?)
+}
+
+pub(super) fn invite(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let location: LocationCode = call.name("location")?;
+    ApiReply::of("invitation", &call.accounts().invite_node(&location)?)
+}
+
+pub(super) fn remove(call: &OperationCall<'_>) -> Result<ApiReply> {
+    let location: LocationCode = call.name("location")?;
+    call.accounts().remove_node(&location)?;
+    ApiReply::of("location", &location)
+}
+
+/// The answer to a request that has removed one before.
+pub(super) fn removed(call: &OperationCall<'_>) -> Result<ApiReply> {
+    ApiReply::of("location", &call.name::<LocationCode>("location")?)
+}
