@@ -14,7 +14,7 @@ use crate::settings::keys::SettingKey;
 use crate::settings::{ProjectContext, Settings};
 use crate::ui::Ui;
 use std::cell::OnceCell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The environment of one command.
 pub struct Context {
@@ -42,6 +42,15 @@ impl Plane {
             Self::Embedded(embedded) => embedded,
             Self::Server(client) => client,
         }
+    }
+}
+
+/// How a server is asked to clear up.
+fn clearing_policy(limit: Option<Duration>) -> RetryPolicy {
+    let usual = RetryPolicy::CLEARING;
+    RetryPolicy {
+        call: limit.map_or(usual.call, |limit| limit.min(usual.call)),
+        ..usual
     }
 }
 
@@ -75,10 +84,24 @@ impl Context {
         Self { leaves_runs, ..self }
     }
 
-    /// The command has this time, and says by itself when it is up.
+    /// The command has this time.
     #[must_use]
     pub fn within(self, time_limit: Option<Duration>) -> Self {
         Self { time_limit, ..self }
+    }
+
+    /// Servers are asked until then, for a command that says by itself when its time is up.
+    #[must_use]
+    pub fn asking_until(self, until: Option<Instant>) -> Self {
+        let patience = RetryPolicy { until, ..self.patience };
+        Self { patience, ..self }
+    }
+
+    /// The server of the current context, for clearing up: asked in spite of Ctrl-C, and given up after a moment, or after `limit`.
+    /// None for the embedded control plane.
+    pub fn clearing_client(&self, limit: Option<Duration>) -> Result<Option<Client>> {
+        let client = self.server_if_any()?;
+        Ok(client.map(|client| client.with_policy(clearing_policy(limit))))
     }
 
     /// For completion, where a person waits: with very short timeouts for a server.
@@ -156,19 +179,28 @@ impl Context {
         };
         let plane = self.plane.get_or_init(|| plane);
         if !self.hurried && !self.leaves_runs {
-            for name in self.reap(plane) {
-                self.ui.notice(format!(
-                    "Destroyed database {name}: the torso run that it was made for was killed."
-                ));
+            let left = self.reap(plane);
+            for (name, _) in left.iter().filter(|(_, error)| error.is_none()) {
+                self.ui
+                    .notice(format!("Destroyed database {name}, which an earlier torso run left."));
             }
         }
         Ok(plane)
     }
 
-    /// Destroys what `torso run` left behind where it was killed.
-    fn reap(&self, plane: &Plane) -> Vec<DatabaseName> {
+    /// Destroys what `torso run` left behind. With the names comes why a database is still there.
+    fn reap(&self, plane: &Plane) -> Vec<(DatabaseName, Option<Error>)> {
         #[cfg(unix)]
-        return crate::ephemeral::reap(&self.settings, plane.control());
+        match plane {
+            Plane::Embedded(embedded) => crate::ephemeral::reap(&self.settings, embedded),
+            Plane::Server(client) => {
+                let policy = RetryPolicy {
+                    until: self.patience.until,
+                    ..clearing_policy(None)
+                };
+                crate::ephemeral::reap(&self.settings, &client.with_policy(policy))
+            }
+        }
         #[cfg(not(unix))]
         {
             let _ = plane;
@@ -176,12 +208,12 @@ impl Context {
         }
     }
 
-    /// The same, for a command that was to do it. Returns the names of the databases.
-    pub fn reap_runs(&self) -> Result<Vec<DatabaseName>> {
+    /// The same, for a command that was to do it.
+    pub fn reap_runs(&self) -> Result<Vec<(DatabaseName, Option<Error>)>> {
         Ok(self.reap(self.plane()?))
     }
 
-    /// The names of the databases that [`Self::reap_runs`] would destroy.
+    /// The names of the databases of which [`Self::reap_runs`] would destroy those that are there and not protected.
     pub fn left_runs(&self) -> Result<Vec<DatabaseName>> {
         #[cfg(unix)]
         return crate::ephemeral::list_left(&self.settings);

@@ -1,6 +1,7 @@
 //! `--dry-run`: every verb that changes something takes it, says what it would do, and changes nothing. Those of servers are tried
 //! in `server/verbs`.
 
+use crate::support::server::Server;
 use crate::support::{World, tree};
 use clap::Command;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,8 +37,6 @@ const READS: &[&str] = &[
     "db usage",
     // Without --repair it says what --repair would copy.
     "db verify",
-    // It serves until it is stopped.
-    "dev",
     "doctor",
     "engine status",
     "group config show",
@@ -62,7 +61,6 @@ const READS: &[&str] = &[
     "server quotas list",
     "server schedules list",
     "server users list",
-    "wait db",
 ];
 
 /// The verbs below a command, each with the options that it takes.
@@ -123,6 +121,8 @@ fn files(world: &World) -> BTreeMap<PathBuf, Vec<u8>> {
 /// Command lines that change something on this machine. The first part of each is the verb.
 const LINES: &[&str] = &[
     "db create made --location ams",
+    "db create made --print-env",
+    "wait db app --for replica=nrt",
     "db import lines.csv made",
     "db import lines.csv app",
     "db branch app made",
@@ -208,4 +208,154 @@ fn dry_run_on_this_machine_says_what_it_would_do_and_changes_nothing() {
             changed.iter().map(|(path, _)| path).collect::<Vec<_>>()
         );
     }
+}
+
+/// Command lines that cannot be carried out, for reasons that only the control plane or a file knows.
+const IMPOSSIBLE: &[&str] = &[
+    "db create q --location zzz",
+    "db create q --group nogroup",
+    "db create app",
+    "db create q --from-dump nope.sql",
+    "db create q --from-dump dir",
+    "db create q --from-dump lines.csv",
+    "db create q --from-file rubbish",
+    "db create q --from-csv sound.db",
+    "db create q --from-csv empty",
+    "db create q --from-db nope",
+    "db create q --from-file sound.db --size-limit 1kb",
+    "db create q --from-db app --size-limit 1kb",
+    "db branch app x --location zzz",
+    "db branch app x --group nogroup",
+    "db branch nope x",
+    "db branch app twig --reset --yes",
+    "db branch app blocked --reset --yes",
+    "db branch app other --reset --yes",
+    "db copy app q --location zzz",
+    "db copy app q --group nogroup",
+    "db copy app twig --overwrite --yes",
+    "db import lines.csv q --location zzz",
+    "db import lines.csv blocked",
+    "db import nope.csv q",
+    "db rename app other",
+    "db rename nope q",
+    "db destroy twig --yes",
+    "db destroy app --location ams --yes",
+    "db config set nope block-reads on",
+    "db replicate app zzz",
+    "db sync app --location nrt",
+    "db backup app --to empty",
+    "db backup app --to backups --location nrt",
+    "db promote app nrt",
+    "db promote app zzz",
+    "db restore app --from BACKUP --in backups --as q --location zzz",
+    "db restore app --from BACKUP --in backups --as q --group nogroup",
+    "db restore app --from BACKUP --in backups --as other",
+    "db exec nope select",
+    "group create spare",
+    "group create q --location zzz",
+    "group rename spare kept",
+    "group rename nope q",
+    "group destroy kept --yes",
+    "group destroy spare --yes",
+    "group locations add spare zzz",
+    "group locations remove spare nrt --yes",
+    "group promote spare ams",
+    "group promote nope ams",
+    "location add ams --name x",
+    "location add zzz --name x --dir empty",
+    "location remove nrt",
+    "run --location zzz -- touch ran",
+    "run --group nogroup -- touch ran",
+    "run --replica zzz -- touch ran",
+    "run --replica lhr --location lhr -- touch ran",
+    "run --schema nope.sql -- touch ran",
+    "run --from-db nope -- touch ran",
+    "run -- no-such-program",
+    "run --db app -- ./empty",
+    "env pull dir --db app",
+    "db env app --format github",
+    "apply -f location.toml",
+    "apply -f group.toml",
+    "apply -f group-location.toml",
+    "apply -f scope.toml",
+    "apply -f seed.toml",
+    "apply -f size.toml",
+];
+
+/// What those lines are about. The databases are where the control plane of the world is.
+fn prepare_impossible(world: &World) -> String {
+    world.ok(["db", "create", "app", "--location", "ams"]);
+    world.ok(["db", "exec", "app", "create table t (x); insert into t values (1)"]);
+    world.ok(["db", "replicate", "app", "lhr"]);
+    world.ok(["db", "create", "other", "--location", "ams"]);
+    for (branch, setting) in [("twig", "delete-protection"), ("blocked", "block-writes")] {
+        world.ok(["db", "branch", "app", branch]);
+        world.ok(["db", "config", "set", branch, setting, "on"]);
+    }
+    for group in ["spare", "kept"] {
+        world.ok(["group", "create", group, "--location", "nrt"]);
+    }
+    world.ok(["group", "config", "set", "kept", "delete-protection", "on"]);
+    world.ok(["db", "create", "inside", "--group", "spare"]);
+    world.ok(["db", "config", "set", "inside", "delete-protection", "on"]);
+    world.write("lines.csv", "a,b\n1,2\n");
+    world.write("empty", "");
+    world.write("rubbish", "\u{1}\u{2} no database, and no text of SQL");
+    world.ok(["db", "export", "app", "--output-file", "sound.db"]);
+    std::fs::create_dir(world.work().join("dir")).unwrap();
+    for (name, text) in [
+        ("location", "[databases.aa2]\nlocation = \"zzz\"\n"),
+        ("group", "[databases.aa2]\ngroup = \"nogroup\"\n"),
+        ("group-location", "[groups.gg]\nlocations = [\"ams\", \"zzz\"]\n"),
+        ("scope", "[scope]\ngroups = [\"nogroup\"]\n"),
+        ("seed", "[databases.aa2]\nseed = { dump = \"lines.csv\" }\n"),
+        (
+            "size",
+            "[databases.aa2]\nseed = { file = \"sound.db\" }\nsize_limit = \"1kb\"\n",
+        ),
+    ] {
+        // What comes before is not made either.
+        world.write(&format!("{name}.toml"), format!("[databases.aa1]\n{text}"));
+    }
+    world.ok(["db", "backup", "app", "--to", "backups"]);
+    let listed = world.ok(["db", "backups", "app", "--in", "backups", "--output", "name"]);
+    listed.trim().to_owned()
+}
+
+/// Tries each line with `--dry-run`, and without: it fails both times, with the same error, and makes nothing.
+fn check_impossible(world: &World) {
+    let backup = prepare_impossible(world);
+    let before = world.databases();
+    for line in IMPOSSIBLE {
+        let line = line.replace("BACKUP", &backup);
+        let (words, rest) = match line.split_once(" -- ") {
+            Some((words, rest)) => (words, vec!["--", rest]),
+            None => (line.as_str(), Vec::new()),
+        };
+        let rest: Vec<&str> = rest.iter().flat_map(|part| part.split(' ')).collect();
+        let run = |option: &[&str]| {
+            let words = words.split(' ').chain(["--json"]).chain(option.iter().copied());
+            world.torso(words.chain(rest.iter().copied()).collect::<Vec<_>>())
+        };
+        let (planned, real) = (run(&["--dry-run"]), run(&[]));
+        assert_ne!(real.code(), 0, "{}", real.report());
+        assert_eq!(planned.code(), real.code(), "{}{}", planned.report(), real.report());
+        assert_eq!(planned.error(), real.error(), "{line}");
+        assert_eq!(world.databases(), before, "{line}");
+        assert!(!world.work().join("ran").exists(), "{line}");
+    }
+}
+
+#[test]
+fn dry_run_of_impossible_changes_here_fails_as_they_do() {
+    check_impossible(&World::new());
+}
+
+#[test]
+fn dry_run_of_impossible_changes_on_a_server_fails_as_they_do() {
+    let mut world = World::new();
+    let server = Server::start(&world, &["--locations", "ams,lhr,nrt", "--owner", "alice"]);
+    world.set("TORSO_API_URL", server.url());
+    world.set("TORSO_TOKEN", &server.token);
+    check_impossible(&world);
 }

@@ -70,6 +70,17 @@ pub(super) fn plan(ctx: &Context, steps: Vec<String>) -> Result<()> {
     ctx.ui.show(&Plan { dry_run: true, steps })
 }
 
+/// [`plan`] about several things that would be destroyed, with the errors of those that would not be: see [`show_destroyed`].
+pub(super) fn plan_destruction(
+    ctx: &Context,
+    steps: Vec<String>,
+    errors: Vec<Error>,
+    count: usize,
+    noun: &str,
+) -> Result<()> {
+    show_destroyed(ctx, &Plan { dry_run: true, steps }, errors, count, noun)
+}
+
 /// [`plan`] about one thing of a list. One that is not there is the error `missing` or, with `--if-exists`, no step.
 pub(super) fn plan_for_existing(
     ctx: &Context,

@@ -4,6 +4,7 @@ use super::DryRun;
 use super::answers::{self, Problem, counted, shortened};
 use super::db::create::{self, NewPlacement, Wanted};
 use super::db::seed::Source;
+use super::preconditions;
 use crate::context::Context;
 use crate::declared::{self, ApplyPlan, CurrentState, DatabaseStep, DeclaredSeed, DeclaredState, Step};
 use crate::error::{Code, Error, Result};
@@ -47,8 +48,9 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     let declared = declared::parse(&args.file, &text)?;
     let plane = ctx.control()?;
     let current = CurrentState::read(plane, &declared)?;
+    declared::check_references(&declared, &current)?;
     let plan = declared::plan(&declared, &current)?;
-    check_seeds(&declared, &plan)?;
+    check_steps(ctx, &declared, &current, &plan)?;
     if args.check {
         return check(ctx, &declared, &plan);
     }
@@ -83,27 +85,64 @@ fn read(path: &Path) -> Result<String> {
     })
 }
 
-/// Refuses seeds that are not there, before anything is changed.
-fn check_seeds(declared: &DeclaredState, plan: &ApplyPlan) -> Result<()> {
+/// Refuses steps that cannot be taken, before anything is changed.
+fn check_steps(ctx: &Context, declared: &DeclaredState, current: &CurrentState, plan: &ApplyPlan) -> Result<()> {
     for step in &plan.steps {
-        if let Step::CreateDatabase(new) = step
-            && let Some(DeclaredSeed::File(path) | DeclaredSeed::Dump(path) | DeclaredSeed::Csv(path)) = &new.seed
-            && !path.is_file()
-        {
-            return Err(Error::new(
-                Code::FileNotFound,
-                format!(
-                    "{}:{}: databases.{}.seed: there is no file {}",
-                    declared.file,
-                    new.line,
-                    new.name,
-                    path.display()
-                ),
-            )
-            .hint("paths are taken from the folder of the file that declares them"));
-        }
+        let (key, done) = match step {
+            Step::AddLocation(new) => (
+                format!("locations.{}", new.code),
+                ctx.control()?.check_new_location(new),
+            ),
+            Step::CreateDatabase(new) => (format!("databases.{}.seed", new.name), check_seed(current, new)),
+            Step::ConfigureGroup(name, patch) if patch.isolation.is_some() => {
+                (format!("groups.{name}.isolation"), check_isolation(ctx))
+            }
+            _ => continue,
+        };
+        done.map_err(|error| declared.locate(&key, &error))?;
     }
     Ok(())
+}
+
+/// Refuses what a database cannot start with.
+fn check_seed(current: &CurrentState, new: &DatabaseStep) -> Result<()> {
+    if let Some(DeclaredSeed::File(path) | DeclaredSeed::Dump(path) | DeclaredSeed::Csv(path)) = &new.seed
+        && !path.is_file()
+    {
+        return Err(
+            Error::new(Code::FileNotFound, format!("there is no file {}", path.display()))
+                .hint("paths are taken from the folder of the file that declares them"),
+        );
+    }
+    let source = Source::of_declared(new.seed.as_ref());
+    let original = source.original().and_then(|name| current.databases.get(name));
+    let size = match original {
+        Some(original) => original.size_bytes,
+        None => {
+            let opened = source.open();
+            let hint = "the key of a seed says what its file is: file, dump or csv";
+            opened.map_err(|error| error.hint(hint))?.size_of_database()
+        }
+    };
+    let limit = new.size_limit.as_deref().and_then(|bytes| bytes.parse().ok());
+    match (size, limit) {
+        (Some(size), Some(limit)) => {
+            preconditions::check_room(&new.name, size, limit).map_err(|error| error.hint("declare a larger size_limit"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a setting of processes where there are none.
+fn check_isolation(ctx: &Context) -> Result<()> {
+    match ctx.server_if_any()? {
+        Some(_) => Ok(()),
+        None => Err(Error::new(
+            Code::Unsupported,
+            "databases on this machine are files without a server process, which they could share",
+        )
+        .hint("groups have this setting in contexts that name a server: torso context list")),
+    }
 }
 
 /// Refuses to destroy what is protected, before anything is changed.

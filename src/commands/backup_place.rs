@@ -89,7 +89,14 @@ pub(super) fn create(to: Option<&BackupDestination>, key: &KeyFile) -> Result<Re
 /// The place that backups would be written to, with the key read: for a dry run, which makes nothing there.
 pub(super) fn planned(to: Option<&BackupDestination>, key: &KeyFile) -> Result<BackupDestination> {
     key.read()?;
-    destination(to, "--to")
+    let destination = destination(to, "--to")?;
+    if let BackupDestination::Directory(path) = &destination
+        && path.exists()
+        && let Err(error) = std::fs::read_dir(path)
+    {
+        return Err(Error::io(error, format!("cannot use {} for backups", path.display())));
+    }
+    Ok(destination)
 }
 
 /// Opens the place that backups are read from.

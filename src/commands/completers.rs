@@ -12,10 +12,33 @@ use std::ffi::OsStr;
 /// Most names offered: beyond it a list is no help.
 const MOST: usize = 1_000;
 
-/// The settings that the command line under construction will have. Its own flags are not known here, so the environment
-/// decides.
+/// The settings that the command line under construction will have.
 fn surroundings() -> Context {
-    Context::hurried(Ui::new(UiOptions::default()), Settings::new(Overrides::default()))
+    let words = std::env::args_os().filter_map(|word| word.into_string().ok());
+    Context::hurried(Ui::new(UiOptions::default()), Settings::new(overrides(words)))
+}
+
+/// What the options of a command line under construction say of its settings.
+fn overrides(words: impl Iterator<Item = String>) -> Overrides {
+    let mut overrides = Overrides::default();
+    let mut words = words.peekable();
+    while let Some(word) = words.next() {
+        let (option, value) = match word.split_once('=') {
+            Some((option, value)) => (option, Some(value.to_owned())),
+            None => (word.as_str(), words.peek().cloned()),
+        };
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        match option {
+            "--context" => overrides.context = Some(value),
+            "--org" => overrides.organization = Some(value),
+            "--data-dir" => overrides.data_dir = Some(value.into()),
+            "--config-dir" | "--config-path" | "-c" => overrides.config_dir = Some(value.into()),
+            _ => {}
+        }
+    }
+    overrides
 }
 
 pub(super) fn candidates<T: ToString>(names: impl IntoIterator<Item = (T, String)>) -> Vec<CompletionCandidate> {
@@ -33,7 +56,14 @@ pub(super) fn candidates<T: ToString>(names: impl IntoIterator<Item = (T, String
 pub(super) fn databases() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         let Some(typed) = typed.to_str() else { return Vec::new() };
-        let ctx = surroundings();
+        let (mut ctx, mut prefix, mut typed) = (surroundings(), "", typed);
+        // CONTEXT:NAME, as db copy and db diff take it.
+        if let Some((context, rest)) = typed.split_once(':')
+            && let Ok(context) = context.parse()
+        {
+            ctx = Context::hurried(ctx.ui, ctx.settings.in_context(&context));
+            (prefix, typed) = typed.split_at(typed.len() - rest.len());
+        }
         let filter = DatabaseFilter {
             after: name_before(typed),
             limit: Some(MOST),
@@ -45,7 +75,7 @@ pub(super) fn databases() -> ArgValueCompleter {
                 .into_iter()
                 .flatten()
                 .filter(|database| database.name.as_str().starts_with(typed))
-                .map(|database| (database.name, format!("at {}", database.primary))),
+                .map(|database| (format!("{prefix}{}", database.name), format!("at {}", database.primary))),
         )
     })
 }
@@ -151,6 +181,20 @@ fn value_name<T: clap::ValueEnum>(value: &T) -> Option<String> {
     Some(value.to_possible_value()?.get_name().to_owned())
 }
 
+/// Conditions of `torso wait db`.
+pub(super) fn conditions() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let replicas = surroundings().control().and_then(|plane| plane.list_locations());
+        let replicas = replicas.into_iter().flatten();
+        let replicas = replicas.map(|location| (format!("replica={}", location.code), location.description));
+        let others = [
+            ("ready".to_owned(), "its primary serves".to_owned()),
+            ("gone".to_owned(), String::new()),
+        ];
+        candidates(others.into_iter().chain(replicas))
+    })
+}
+
 /// Values of a database's settings.
 pub(super) fn values_of_database_settings() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
@@ -166,6 +210,17 @@ pub(super) fn values_of_database_settings() -> ArgValueCandidates {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn completion_follows_the_options_of_the_line() {
+        let line = |text: &str| overrides(text.split(' ').map(str::to_owned));
+        let found = line("torso -- torso db show --context srv --org=team --data-dir d -c e ");
+        assert_eq!(found.context.as_deref(), Some("srv"));
+        assert_eq!(found.organization.as_deref(), Some("team"));
+        assert_eq!(found.data_dir.as_deref(), Some("d".as_ref()));
+        assert_eq!(found.config_dir.as_deref(), Some("e".as_ref()));
+        assert!(line("torso -- torso db show --context ").context.is_none());
+    }
 
     #[test]
     fn completion_begins_its_list_where_the_names_begin_that_are_typed() {

@@ -22,6 +22,11 @@ pub(super) struct Choice {
 }
 
 impl Choice {
+    /// Whether the user named it, so that there may be no such location.
+    pub fn is_of_user(&self) -> bool {
+        matches!(self.source, Source::Flag | Source::Project | Source::Settings)
+    }
+
     /// Says who chose, unless the user did on this very line.
     pub fn print(&self, ctx: &Context) {
         if self.source != Source::Flag {

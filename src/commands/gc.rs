@@ -2,6 +2,8 @@
 
 use super::DryRun;
 use super::answers::{self, Problem, shortened};
+use super::db::create::existing;
+use super::preconditions;
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::control::types::{Database, DatabaseFilter};
@@ -69,13 +71,16 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     let mut all: Vec<ExpiredDatabase> = ctx
         .reap_runs()?
         .into_iter()
-        .map(|name| ExpiredDatabase {
+        .map(|(name, error)| ExpiredDatabase {
             name,
             expired_at: None,
-            destroyed: true,
-            error: None,
+            destroyed: error.is_none(),
+            error: error.as_ref().map(Into::into),
         })
         .collect();
+    let of_runs: Vec<DatabaseName> = all.iter().map(|one| one.name.clone()).collect();
+    // Those of runs have an end on servers, too.
+    expired.retain(|database| !of_runs.contains(&database.name));
     let mut errors = Vec::new();
     for database in expired {
         let done = match database.delete_protection {
@@ -100,18 +105,23 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
 
 fn plan(ctx: &Context, expired: &[Database]) -> Result<()> {
     let runs = ctx.left_runs()?;
-    let of_runs = runs
-        .iter()
-        .map(|name| format!("destroy database {name}, which a killed torso run left"));
-    let of_ends = expired.iter().map(|database| {
-        let name = &database.name;
-        if database.delete_protection {
-            format!("keep database {name}: it is protected from deletion")
-        } else {
-            format!("destroy database {name}")
+    let of_ends = expired.iter().filter(|database| !runs.contains(&database.name));
+    let mut steps = Vec::new();
+    for name in &runs {
+        if let Some(database) = existing(ctx, name)? {
+            steps.push(step(&database).replacen(name.as_str(), &format!("{name}, which a torso run left"), 1));
         }
-    });
-    answers::plan(ctx, of_runs.chain(of_ends).collect())
+    }
+    steps.extend(of_ends.map(step));
+    answers::plan(ctx, steps)
+}
+
+fn step(database: &Database) -> String {
+    let name = &database.name;
+    match preconditions::check_destroyable(database) {
+        Ok(()) => format!("destroy database {name}"),
+        Err(_) => format!("keep database {name}: it is protected from deletion"),
+    }
 }
 
 impl View for Answer {

@@ -40,6 +40,7 @@ mod own_files;
 mod parse;
 #[cfg(feature = "server")]
 pub mod permissions;
+mod preconditions;
 #[cfg(feature = "server")]
 mod quota;
 #[cfg(unix)]
@@ -73,6 +74,7 @@ use early_end::EarlyEnd;
 use keys::SettingKey;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Instant;
 use time_limit::{TimeLimit, TimeoutAction};
 use values::Span;
 
@@ -260,9 +262,15 @@ pub fn run(args: Vec<OsString>) -> u8 {
         #[cfg(unix)]
         crate::temporary_files::on_first(move || early_end.on_termination());
     }
+    // The others end at that moment, whatever they do.
+    let until = match at_timeout {
+        TimeoutAction::Exit => None,
+        TimeoutAction::Report | TimeoutAction::Stop { .. } => limit.and_then(|limit| Instant::now().checked_add(limit)),
+    };
     let ctx = Context::new(ui, settings)
         .stopping(interrupt::pressed)
         .within(limit)
+        .asking_until(until)
         .leaving_runs(matches!(cli.command, Some(Command::Gc(_))));
     let result = match (problem, cli.command) {
         (Some(error), Some(command)) if !command.mends_settings() => Err(error),
@@ -323,7 +331,7 @@ fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
 
 /// What to do about a time limit of a command that serves.
 #[cfg(feature = "server")]
-const SERVE_ON: &str = "leave --timeout out to serve until Ctrl-C";
+const SERVE_ON: fn() -> &'static str = || "leave --timeout out to serve until Ctrl-C";
 
 impl Command {
     /// Whether it may take a while, and leave work for the next command when it is ended.
@@ -352,7 +360,7 @@ impl Command {
             Self::Wait(_) => TimeoutAction::Report,
             #[cfg(unix)]
             Self::Run(_) => TimeoutAction::Stop {
-                hint: "the command was told to end; run it again, perhaps with a longer --timeout",
+                hint: run::hint_at_timeout,
             },
             #[cfg(feature = "server")]
             Self::Dev(_) => TimeoutAction::Stop { hint: SERVE_ON },

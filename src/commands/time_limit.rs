@@ -6,8 +6,9 @@ use crate::temporary_files::remove_unfinished;
 #[cfg(unix)]
 use crate::termination;
 use crate::ui::{self, Ui, report};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a command may take to say that its time is up.
 const TO_SAY: Duration = Duration::from_secs(2);
@@ -22,7 +23,7 @@ pub(super) enum TimeoutAction {
     Report,
     /// As at SIGTERM: it goes on until it is told to stop, and then has something to put in order. With what to do about it.
     #[cfg_attr(not(unix), allow(dead_code))] // no command there runs another one, or serves
-    Stop { hint: &'static str },
+    Stop { hint: fn() -> &'static str },
 }
 
 /// The time limit of the command that runs.
@@ -32,8 +33,17 @@ pub(super) struct TimeLimit {
     action: TimeoutAction,
 }
 
+/// When the time of the command began.
+static BEGUN: OnceLock<Instant> = OnceLock::new();
+
 /// Whether the command was told to stop because its time was up.
 static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the time of a command is up that has this limit, counted from the start of the program.
+#[cfg(unix)]
+pub(super) fn is_up(limit: Option<Duration>) -> bool {
+    limit.is_some_and(|limit| BEGUN.get().is_some_and(|begun| begun.elapsed() >= limit))
+}
 
 impl TimeLimit {
     pub fn new(limit: Duration, action: TimeoutAction) -> Self {
@@ -42,6 +52,7 @@ impl TimeLimit {
 
     /// Counts the time from now on.
     pub fn start(self, ui: Ui, json: bool) {
+        BEGUN.get_or_init(Instant::now);
         let span = match self.action {
             TimeoutAction::Report => self.limit + TO_SAY,
             TimeoutAction::Exit | TimeoutAction::Stop { .. } => self.limit,
@@ -64,13 +75,17 @@ impl TimeLimit {
     pub fn result_of<T>(self, result: crate::error::Result<T>) -> crate::error::Result<T> {
         match result {
             Ok(_) if STOPPED.load(Ordering::SeqCst) => Err(self.to_error()),
+            // A server was waited for until then.
+            Err(error) if error.code() == Code::Timeout && matches!(self.action, TimeoutAction::Stop { .. }) => {
+                Err(self.to_error().caused_by(error.full_message()))
+            }
             result => result,
         }
     }
 
     fn to_error(self) -> Error {
         let (did, hint) = match self.action {
-            TimeoutAction::Stop { hint } => ("stopped", hint),
+            TimeoutAction::Stop { hint } => ("stopped", hint()),
             TimeoutAction::Exit | TimeoutAction::Report => (
                 "gave up",
                 "run it again, perhaps with a longer --timeout; nothing half-made was left behind",

@@ -9,7 +9,7 @@ use crate::control::tokens::{
     AttachList, AttachPermissions, Authorization, DatabaseToken, Expiration, Minted, NewToken, TablePermission,
     TokenPermissions,
 };
-use crate::control::{DatabaseOperations as _, GroupOperations as _, if_allowed};
+use crate::control::{ControlPlane, if_allowed};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
 use serde::Serialize;
@@ -141,11 +141,14 @@ impl View for MintedView {
 
 /// Answers a dry run, unless there is nothing that tokens could open.
 fn plan(ctx: &Context, of: &Of, step: String) -> Result<()> {
-    // The one error about files, which need no tokens.
-    let server = ctx.server()?;
+    let plane = ctx.control()?;
+    if ctx.server_if_any()?.is_none() {
+        // The one error about files, which need no tokens.
+        list_all(plane, of)?;
+    }
     match of {
-        Of::Database(name) => if_allowed(server.get_database(name)).map(drop)?,
-        Of::Group(name) => if_allowed(server.get_group(name)).map(drop)?,
+        Of::Database(name) => if_allowed(plane.get_database(name)).map(drop)?,
+        Of::Group(name) => if_allowed(plane.get_group(name)).map(drop)?,
     }
     answers::plan(ctx, vec![step])
 }
@@ -205,12 +208,16 @@ impl Listed {
     pub(super) const EVERY: Self = Self { all: true };
 }
 
+fn list_all(plane: &dyn ControlPlane, of: &Of) -> Result<Vec<DatabaseToken>> {
+    match of {
+        Of::Database(name) => plane.list_database_tokens(name),
+        Of::Group(name) => plane.list_group_tokens(name),
+    }
+}
+
 pub(super) fn list(ctx: &Context, of: &Of, listed: &Listed) -> Result<()> {
     let plane = ctx.control()?;
-    let mut tokens = match of {
-        Of::Database(name) => plane.list_database_tokens(name)?,
-        Of::Group(name) => plane.list_group_tokens(name)?,
-    };
+    let mut tokens = list_all(plane, of)?;
     if !listed.all {
         tokens.retain(|token| !token.is_of_a_command());
     }
@@ -263,11 +270,7 @@ pub(super) fn revoke(ctx: &Context, of: &Of, which: &Which) -> Result<()> {
     let plane = ctx.control()?;
     let doing = format!("revoke token {id} of {} {}", of.noun(), of.name());
     if which.dry.dry_run {
-        let tokens = match of {
-            Of::Database(name) => plane.list_database_tokens(name)?,
-            Of::Group(name) => plane.list_group_tokens(name)?,
-        };
-        let is_there = tokens.iter().any(|token| token.id == id);
+        let is_there = list_all(plane, of)?.iter().any(|token| token.id == id);
         let missing = Error::new(
             Code::TokenNotFound,
             format!("there is no token {id} of {} {}", of.noun(), of.name()),

@@ -3,7 +3,7 @@
 
 use crate::context::Context;
 use crate::control::names::DatabaseName;
-use crate::control::tokens::{Authorization, Expiration, NewToken, TokenPermissions};
+use crate::control::tokens::{Authorization, Expiration, Minted, NewToken, TokenPermissions};
 use crate::control::types::Database;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
@@ -99,6 +99,19 @@ impl Access {
             read_only: false,
         }
     }
+
+    /// Says which options change nothing for a database that is a file.
+    fn warn_of_file(&self, ctx: &Context, name: &DatabaseName) {
+        let options = match (self.read_only, self.expires) {
+            (false, Expiration::Never) => return,
+            (true, Expiration::Never) => "--read-only changes",
+            (false, Expiration::After(_)) => "--expires changes",
+            (true, Expiration::After(_)) => "--read-only and --expires change",
+        };
+        ctx.ui.warn(format!(
+            "database {name} is a file on this machine, which is opened without a token: {options} nothing here"
+        ));
+    }
 }
 
 /// A variable and its value.
@@ -119,30 +132,44 @@ pub(super) fn of_database(
     access: &Access,
     label: &str,
 ) -> Result<Vec<Variable>> {
-    let token = match database.url.path() {
-        Some(_) if access.read_only => return Err(no_read_only(&database.name)),
-        Some(file) => {
-            #[cfg(unix)]
-            crate::served_file::check_free(file)?;
-            None
-        }
-        None => {
-            let new = NewToken {
-                name: Some(label.to_owned()),
-                expiration: access.expires,
-                authorization: if access.read_only {
-                    Authorization::ReadOnly
-                } else {
-                    Authorization::FullAccess
-                },
-                permissions: TokenPermissions::default(),
-            };
-            Some(ctx.control()?.create_database_token(&database.name, &new)?.jwt)
-        }
+    if database.url.path().is_some() {
+        access.warn_of_file(ctx, &database.name);
+    }
+    let token = mint(ctx, database, access, label)?;
+    with_token(database, wanted, token.as_ref().map(|token| &token.jwt))
+}
+
+/// Makes a token for a database on a server, which lists show under `label`. None for a file, which has none.
+pub(super) fn mint(ctx: &Context, database: &Database, access: &Access, label: &str) -> Result<Option<Minted>> {
+    if database.url.path().is_some() {
+        return Ok(None);
+    }
+    let new = NewToken {
+        name: Some(label.to_owned()),
+        expiration: access.expires,
+        authorization: if access.read_only {
+            Authorization::ReadOnly
+        } else {
+            Authorization::FullAccess
+        },
+        permissions: TokenPermissions::default(),
     };
+    ctx.control()?.create_database_token(&database.name, &new).map(Some)
+}
+
+/// The variables of a database that such a token opens.
+pub(super) fn with_token(
+    database: &Database,
+    wanted: &NamedVariables,
+    token: Option<&Secret>,
+) -> Result<Vec<Variable>> {
+    #[cfg(unix)]
+    if let Some(file) = database.url.path() {
+        crate::served_file::check_free(file)?;
+    }
     let value = |part: Part| match part {
         Part::Url => database.url.as_str().to_owned(),
-        Part::Token => token.as_ref().map_or(String::new(), |token| token.expose().to_owned()),
+        Part::Token => token.map_or(String::new(), |token| token.expose().to_owned()),
         Part::HttpUrl => database.url.http().map_or(String::new(), |url| url.to_string()),
         Part::Path => database
             .url
@@ -162,14 +189,6 @@ pub(super) fn of_database(
         });
     }
     Ok(variables)
-}
-
-fn no_read_only(name: &DatabaseName) -> Error {
-    Error::new(
-        Code::Unsupported,
-        format!("database {name} is a file on this machine, which is opened without a token"),
-    )
-    .hint("leave --read-only out, and open the file read-only: most clients take ?mode=ro")
 }
 
 /// A form of variables that a shell, a file or a CI system takes.

@@ -1,6 +1,6 @@
 //! `torso wait`: until a database is as a script needs it, or time is up.
 
-use super::completers;
+use super::{DryRun, completers};
 use crate::context::Context;
 use crate::control::ControlPlane;
 use crate::control::names::{DatabaseName, LocationCode};
@@ -40,8 +40,10 @@ pub(crate) struct Args {
     #[arg(value_name = "NAME", add = completers::databases())]
     name: Option<DatabaseName>,
     /// ready, replica=CODE or gone
-    #[arg(long = "for", value_name = "CONDITION", default_value_t)]
+    #[arg(long = "for", value_name = "CONDITION", default_value_t, add = completers::conditions())]
     condition: Condition,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// What is waited for.
@@ -127,6 +129,11 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
     let (name, condition) = (ctx.database(args.name)?, args.condition);
     let plane = ctx.control()?;
     let limit = ctx.time_limit.unwrap_or(USUAL);
+    if args.dry.dry_run {
+        let limit = crate::ui::text::span(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        let step = format!("wait until database {name} is {condition}, for at most {limit}");
+        return super::answers::plan(ctx, vec![step]);
+    }
     let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
     while let Some(obstacle) = condition.check(plane, &name)? {
         let left = limit.saturating_sub(begun.elapsed());

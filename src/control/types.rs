@@ -435,6 +435,6 @@ impl Connection {
 }
 
 /// The error of whoever wants to write to a database that takes no writes.
-pub(super) fn not_writable(name: &DatabaseName, why: &str) -> Error {
+pub fn not_writable(name: &DatabaseName, why: &str) -> Error {
     Error::new(Code::Blocked, format!("database {name} cannot be written to: {why}"))
 }

@@ -4,14 +4,16 @@ use super::DeclaredState;
 use crate::control::ControlPlane;
 use crate::control::names::{DatabaseName, GroupName, LocationCode};
 use crate::control::types::{Configuration, Database, DatabaseFilter, Group, GroupConfiguration, Location};
-use crate::error::{Code, Result};
-use std::collections::BTreeMap;
+use crate::error::Result;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What there is.
 #[derive(Debug, Default)]
 pub struct CurrentState {
     /// The locations that the file declares, where they are known.
     pub locations: BTreeMap<LocationCode, Location>,
+    /// Every location that there is.
+    pub known_locations: BTreeSet<LocationCode>,
     pub groups: BTreeMap<GroupName, Group>,
     /// Of groups whose settings the file declares.
     pub group_configurations: BTreeMap<GroupName, GroupConfiguration>,
@@ -24,11 +26,10 @@ impl CurrentState {
     /// Asks a control plane.
     pub fn read(plane: &dyn ControlPlane, declared: &DeclaredState) -> Result<Self> {
         let mut current = Self::default();
-        for new in &declared.locations {
-            match plane.get_location(&new.code) {
-                Ok(location) => drop(current.locations.insert(new.code.clone(), location)),
-                Err(error) if error.code() == Code::LocationNotFound => {}
-                Err(error) => return Err(error),
+        for location in plane.list_locations()? {
+            current.known_locations.insert(location.code.clone());
+            if declared.locations.iter().any(|new| new.code == location.code) {
+                current.locations.insert(location.code.clone(), location);
             }
         }
         for group in plane.list_groups()? {

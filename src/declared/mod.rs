@@ -1,16 +1,19 @@
 //! Declared state: a file that says which groups and databases there are to be, and the plan that makes it so.
 //!
-//! `parse` reads the file strictly, `current` asks a control plane what there is, and `plan` compares both and changes nothing.
+//! `parse` reads the file strictly, `current` asks a control plane what there is, `references` checks that what the file names is
+//! there, and `plan` compares both and changes nothing.
 //! Taking the steps is left to `commands/apply`.
 
 mod current;
 mod parse;
 mod plan;
+mod references;
 mod table;
 
 pub use current::CurrentState;
 pub use parse::parse;
 pub use plan::{ApplyPlan, DatabaseStep, Step, plan};
+pub use references::check_references;
 
 use crate::control::names::{DatabaseName, GroupName, LocationCode};
 use crate::control::types::{ConfigurationPatch, Isolation, NewLocation};
@@ -26,6 +29,8 @@ pub struct DeclaredState {
     pub locations: Vec<NewLocation>,
     pub groups: BTreeMap<GroupName, DeclaredGroup>,
     pub databases: BTreeMap<DatabaseName, DeclaredDatabase>,
+    /// The lines of the file's keys, which are whole: `databases.app.location`.
+    pub lines: BTreeMap<String, u64>,
 }
 
 /// The databases that are the file's own, so that those it does not name may be destroyed.

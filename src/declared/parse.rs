@@ -6,6 +6,7 @@ use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::sizes::Size;
 use crate::control::types::{ConfigurationPatch, NewLocation};
 use crate::error::{Error, Result};
+use std::cell::RefCell;
 use std::path::Path;
 use toml_edit::Document;
 
@@ -14,7 +15,11 @@ use toml_edit::Document;
 /// Fails with `invalid_file`, which names line and key, where anything in it cannot be understood.
 pub fn parse(file: &Path, text: &str) -> Result<DeclaredState> {
     let name = file.display().to_string();
-    let source = SourceFile { name: &name, text };
+    let source = SourceFile {
+        name: &name,
+        text,
+        lines: RefCell::default(),
+    };
     let document = Document::parse(text).map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
         let why = error.message().lines().next().unwrap_or_default().to_owned();
@@ -41,6 +46,7 @@ pub fn parse(file: &Path, text: &str) -> Result<DeclaredState> {
         state.databases.insert(name, declared);
     }
     root.finish()?;
+    state.lines = source.lines.take();
     Ok(state)
 }
 

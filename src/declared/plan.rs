@@ -53,8 +53,6 @@ pub struct DatabaseStep {
     pub size_limit: Option<String>,
     pub expires_at: Option<Timestamp>,
     pub seed: Option<DeclaredSeed>,
-    /// The line of the file that declares it.
-    pub line: u64,
 }
 
 impl Step {
@@ -320,7 +318,6 @@ impl Planner<'_> {
             size_limit: database.configuration.size_limit.clone(),
             expires_at,
             seed: database.seed.clone(),
-            line: database.line,
         }));
         let patch = ConfigurationPatch {
             // It is created with that.

@@ -2,6 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::str::FromStr;
 use toml_edit::{Item, TableLike, Value};
@@ -13,6 +14,8 @@ const LIKENESS: f64 = 0.75;
 pub(super) struct SourceFile<'d> {
     pub name: &'d str,
     pub text: &'d str,
+    /// The lines of the keys that were read.
+    pub lines: RefCell<BTreeMap<String, u64>>,
 }
 
 impl SourceFile<'_> {
@@ -78,7 +81,10 @@ impl<'d> StrictTable<'d> {
 
     fn get(&self, key: &'static str) -> Option<&'d Item> {
         self.asked_for.borrow_mut().push(key);
-        self.table.get(key)
+        let item = self.table.get(key)?;
+        let mut lines = self.source.lines.borrow_mut();
+        lines.insert(self.name_of(key), self.line_of(key));
+        Some(item)
     }
 
     /// A text that becomes a value of some type.
@@ -158,7 +164,9 @@ impl<'d> StrictTable<'d> {
         };
         let mut tables = Vec::new();
         for (name, item) in parent.table.iter() {
-            tables.push((parent.read(name, name)?, parent.below(name, item)?));
+            let table = parent.below(name, item)?;
+            parent.source.lines.borrow_mut().insert(table.path.clone(), table.line);
+            tables.push((parent.read(name, name)?, table));
         }
         Ok(tables)
     }

@@ -95,14 +95,14 @@ impl RunLease {
     }
 }
 
-/// Destroys what runs of this control plane left behind whose torso is gone, and returns the names of those databases. What
-/// cannot be destroyed now is left to a later command.
-pub fn reap(settings: &Settings, plane: &dyn ControlPlane) -> Vec<DatabaseName> {
+/// Destroys what runs of this control plane left behind whose torso is gone, and returns the names of those databases. What cannot
+/// be destroyed now, for the reason beside its name, is left to a later command.
+pub fn reap(settings: &Settings, plane: &dyn ControlPlane) -> Vec<(DatabaseName, Option<Error>)> {
     let records = left(settings);
     records.into_iter().filter_map(|left| reap_one(&left, plane)).collect()
 }
 
-/// The names of the databases that [`reap`] would destroy.
+/// The names of the databases that [`reap`] is about.
 pub fn list_left(settings: &Settings) -> Result<Vec<DatabaseName>> {
     Ok(left(settings).into_iter().map(|left| left.record.database).collect())
 }
@@ -157,11 +157,16 @@ fn left_at(path: PathBuf, here: &str) -> Option<LeftRun> {
     })
 }
 
-fn reap_one(left: &LeftRun, plane: &dyn ControlPlane) -> Option<DatabaseName> {
+/// None where there is nothing to destroy.
+fn reap_one(left: &LeftRun, plane: &dyn ControlPlane) -> Option<(DatabaseName, Option<Error>)> {
     end_processes(&left.record.id);
-    let existed = destroy(plane, &left.record.database).ok()?;
-    remove(&left.path).ok()?;
-    existed.then(|| left.record.database.clone())
+    let done = destroy(plane, &left.record.database).and_then(|existed| remove(&left.path).map(|()| existed));
+    let error = match done {
+        Ok(false) => return None,
+        Ok(true) => None,
+        Err(error) => Some(error),
+    };
+    Some((left.record.database.clone(), error))
 }
 
 /// Destroys the database; false if it does not exist.

@@ -146,7 +146,7 @@ fn apply_one(
         if record::is_recorded(session, migration)? {
             return Ok(false);
         }
-        script.run_all(session, restriction)?;
+        script.run_all(session, restriction, &mut 0)?;
         execute(session, &record::insert(migration, None))?;
         for statement in foreign::drizzle_records(migration).iter().flatten() {
             execute(session, statement)?;

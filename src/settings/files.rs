@@ -77,8 +77,23 @@ pub fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
     let mut fresh = fresh.map_err(doing)?;
     fresh.write_all(text.as_bytes()).map_err(doing)?;
     fresh.as_file().sync_all().map_err(doing)?;
+    #[cfg(unix)]
+    keep_owner(path, fresh.as_file());
     fresh.persist(path, true).map_err(doing)?;
     Ok(())
+}
+
+/// Gives a file that takes another's place its owner, as far as this user may: the application that reads it goes on reading it when
+/// root writes it anew.
+#[cfg(unix)]
+fn keep_owner(path: &Path, fresh: &std::fs::File) {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    if let (Ok(former), Ok(own)) = (std::fs::metadata(path), fresh.metadata())
+        && (former.uid(), former.gid()) != (own.uid(), own.gid())
+    {
+        // Only root may; for others the file becomes theirs.
+        let _ = fchown(fresh, Some(former.uid()), Some(former.gid()));
+    }
 }
 
 /// Makes a directory and its missing parents, with mode 0700.

@@ -123,7 +123,8 @@ fn backup(
 }
 
 /// Reports a file that is not a database, or is truncated, more clearly than SQLite's "file is not a database".
-fn check_header(path: &Path) -> Result<()> {
+/// Fails where a file is no whole SQLite database by its header, or is served by another torso.
+pub fn check_header(path: &Path) -> Result<()> {
     #[cfg(unix)]
     crate::served_file::check_free(path)?;
     let refuse = |why: &str| Err(not_usable(path, why));

@@ -158,8 +158,13 @@ impl ParsedScript {
     }
 
     /// Runs all statements and ignores their results, in as few round trips as possible. It ends at the first that fails.
-    /// Returns how many rows they changed.
-    pub fn run_all(&self, session: &mut dyn Session, restriction: Option<&Restriction>) -> Result<u64> {
+    /// Returns how many rows they changed, and counts in `done` the statements that did not fail.
+    pub fn run_all(
+        &self,
+        session: &mut dyn Session,
+        restriction: Option<&Restriction>,
+        done: &mut usize,
+    ) -> Result<u64> {
         let batch: Vec<_> = self
             .statements
             .iter()
@@ -172,7 +177,10 @@ impl ParsedScript {
         let mut changes = 0;
         for (statement, outcome) in self.statements.iter().zip(session.run_batch(&batch)?) {
             match outcome {
-                Some(Ok(outcome)) => changes += outcome.changes,
+                Some(Ok(outcome)) => {
+                    changes += outcome.changes;
+                    *done += 1;
+                }
                 Some(Err(failure)) => return Err(self.error(failure, statement, restriction)),
                 // The one before it failed, and was returned.
                 None => {}
@@ -256,7 +264,7 @@ mod tests {
         let session = session.as_mut();
         let restriction = restrict(session).unwrap();
         let script = parse("create table t(x unique);\ninsert into t values (1),\n  (2, 3);").unwrap();
-        let error = script.run_all(session, restriction.as_ref()).unwrap_err();
+        let error = script.run_all(session, restriction.as_ref(), &mut 0).unwrap_err();
         assert_eq!(
             error.message(),
             "x.sql:2: all VALUES must have the same number of terms"

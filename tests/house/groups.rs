@@ -26,6 +26,7 @@ const PEERS: &[&str] = &[
     "docs::lost_primary::",
     "docs::monitoring::",
     "docs::rust::",
+    "dry_run::.*server",
     "engine_sqld::",
     "gateway::",
     "hosted::",

@@ -136,7 +136,7 @@ fn apply_of_a_wrong_file_names_line_and_key_and_changes_nothing() {
         ),
         (
             "[databases.a]\n[databases.b]\nseed = { file = \"none.db\" }\n",
-            "torso.toml:2: databases.b.seed: there is no file none.db",
+            "torso.toml:3: databases.b.seed: there is no file none.db",
             3,
             "file_not_found",
         ),
@@ -145,6 +145,18 @@ fn apply_of_a_wrong_file_names_line_and_key_and_changes_nothing() {
             "torso.toml:3: databases.b.location:",
             1,
             "invalid_file",
+        ),
+        (
+            "[databases.a]\nlocation = \"ams\"\n[databases.b]\nlocation = \"nowhere\"\n",
+            "torso.toml:4: databases.b.location: there is no location nowhere",
+            3,
+            "location_not_found",
+        ),
+        (
+            "[groups.g]\nlocations = [\"ams\"]\n[databases.b]\ngroup = \"none\"\n",
+            "torso.toml:4: databases.b.group: there is no group none",
+            3,
+            "group_not_found",
         ),
         ("[databases.a]\nx", "torso.toml:2: this is not TOML", 1, "invalid_file"),
     ] {
@@ -159,11 +171,12 @@ fn apply_of_a_wrong_file_names_line_and_key_and_changes_nothing() {
     // A step that fails keeps those before it, and says so.
     world.write(
         "torso.toml",
-        "[databases.a]\nlocation = \"ams\"\n[databases.b]\nlocation = \"nowhere\"\n",
+        "[databases.a]\nlocation = \"ams\"\n[databases.b]\nseed = { dump = \"broken.sql\" }\n",
     );
+    world.write("broken.sql", "create table t (x); insert into none values (1);");
     let run = json(&world, &["apply"]);
     assert_eq!(run.code(), 8, "{}", run.report());
-    assert_eq!(run.json()["steps"][1]["error"]["code"], "location_not_found");
+    assert_eq!(run.json()["steps"][1]["error"]["code"], "invalid_file");
     assert_eq!(world.databases(), ["a"]);
 }
 

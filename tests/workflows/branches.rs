@@ -126,6 +126,14 @@ fn gc_destroys_what_has_expired_and_nothing_else() {
 }
 
 #[test]
+fn branch_from_git_of_an_empty_variable_is_an_error() {
+    let world = World::with_app("create table t (x)");
+    let refused = world.torso(["db", "branch", "app", "--from-git=", "--reset", "--yes", "--json"]);
+    refused.fails(2, "usage");
+    assert_eq!(world.databases(), ["app"]);
+}
+
+#[test]
 fn gc_tells_what_a_killed_run_left_before_it_destroys_it() {
     let world = World::with_app("create table t (x)");
     let mut run = world
@@ -137,7 +145,7 @@ fn gc_tells_what_a_killed_run_left_before_it_destroys_it() {
     run.wait().unwrap();
     let plan = world.json(["gc", "--dry-run"]);
     let step = plan["steps"][0].as_str().unwrap();
-    assert!(step.contains("which a killed torso run left"), "{plan}");
+    assert!(step.contains("which a torso run left"), "{plan}");
     assert_eq!(world.json(["gc", "--dry-run"]), plan);
     let done = world.json(["gc", "--yes"]);
     assert!(names(&done)[0].starts_with("run-"), "{done}");

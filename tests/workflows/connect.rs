@@ -42,9 +42,16 @@ fn env_of_each_form_is_read_by_its_reader() {
         powershell.starts_with(&format!("$env:DATABASE_URL = '{url}'\n")),
         "{powershell}"
     );
-    world
-        .torso(["db", "env", "app", "--read-only", "--json"])
-        .fails(1, "unsupported");
+    // The same script runs here and on servers.
+    let limited = world
+        .torso(["db", "env", "app", "--read-only", "--expires", "30m"])
+        .success();
+    assert_eq!(limited.stdout, world.ok(["db", "env", "app"]));
+    assert!(
+        limited.stderr.contains("--read-only and --expires change nothing here"),
+        "{}",
+        limited.report()
+    );
     world
         .torso(["db", "env", "app", "--env-name", "1A", "--json"])
         .fails(1, "invalid_value");
@@ -111,6 +118,35 @@ fn env_pull_keeps_other_lines_and_hides_the_file() {
     world
         .torso(["env", "pull", "no/such/folder/.env", "--db", "app", "--json"])
         .fails(3, "file_not_found");
+}
+
+#[test]
+fn env_pull_writes_what_a_link_leads_to() {
+    let (world, url) = world();
+    std::fs::create_dir(world.work().join("shared")).unwrap();
+    std::os::unix::fs::symlink("shared/real.env", world.work().join("link.env")).unwrap();
+    let pulled = world.json(["env", "pull", "link.env", "--db", "app"]);
+    let real = world.work().join("shared/real.env").canonicalize().unwrap();
+    assert_eq!(pulled["file"], real.to_str().unwrap());
+    assert!(world.work().join("link.env").is_symlink());
+    assert!(std::fs::read_to_string(&real).unwrap().contains(&url));
+    std::os::unix::fs::symlink("circle", world.work().join("circle")).unwrap();
+    world
+        .torso(["env", "pull", "circle", "--db", "app", "--json"])
+        .fails(1, "invalid_file");
+}
+
+#[test]
+fn env_pull_of_what_is_no_text_file_names_it() {
+    let (world, _) = world();
+    world
+        .torso(["env", "pull", "-", "--db", "app", "--json"])
+        .fails(2, "usage");
+    assert!(!world.work().join("-").exists());
+    std::fs::write(world.work().join(".env"), b"A=1\nNAME=Z\xfcrich\n").unwrap();
+    let refused = world.torso(["env", "pull", "--db", "app", "--json"]);
+    let error = refused.fails(1, "invalid_file").error();
+    assert!(error["message"].as_str().unwrap().contains(".env:2: "), "{error}");
 }
 
 #[test]

@@ -258,3 +258,16 @@ fn exec_and_migrate_of_a_full_database_name_its_limit() {
         );
     }
 }
+
+#[test]
+fn exec_names_the_statement_that_rolls_its_transaction_back() {
+    let world = World::with_app("create table t (x)");
+    let script = "create table u (a unique); insert into u values (1); insert or rollback into u values (1)";
+    let error = world
+        .torso(["db", "exec", "app", script, "--transaction", "--json"])
+        .fails(1, "sql_error")
+        .error();
+    assert_eq!(error["message"], "SQL:1: UNIQUE constraint failed: u.a");
+    let without_sql = world.torso(["db", "exec", "app", "--json"]).fails(2, "usage").error();
+    assert_eq!(without_sql["message"], "no SQL is given for database app");
+}

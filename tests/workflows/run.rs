@@ -1,5 +1,6 @@
 //! `torso run`: the command's exit code and signals, and what is left after any end.
 
+use crate::support::network::{Fault, Network};
 use crate::support::server::Server;
 use crate::support::{Run, World, catches, until};
 use nix::sys::signal::{Signal, kill};
@@ -171,7 +172,11 @@ fn run_whose_torso_was_killed_is_cleared_by_the_next_command() {
     send(&child, Signal::SIGKILL);
     assert_eq!(exit_code(child), 128 + 9);
     let next = world.torso(["db", "list"]).success();
-    assert!(next.stderr.contains("was killed"), "{}", next.report());
+    assert!(
+        next.stderr.contains("which an earlier torso run left"),
+        "{}",
+        next.report()
+    );
     assert_eq!(remains(&world), Vec::<String>::new());
 }
 
@@ -301,4 +306,107 @@ fn run_on_a_server_has_a_token_and_leaves_nothing_there() {
     assert!(left["databases"][0]["expires_at"].is_string(), "{left}");
     world.ok(["group", "list"]);
     assert_eq!(world.databases(), Vec::<String>::new());
+}
+
+/// A server, and a world whose commands reach it over a network.
+fn server_behind_network() -> (World, Server, Network) {
+    let mut world = World::new();
+    let server = Server::start(&world, &["--locations", "local,lhr", "--owner", "alice"]);
+    let network = Network::before(server.address());
+    world.set("TORSO_API_URL", network.url());
+    world.set("TORSO_TOKEN", &server.token);
+    (world, server, network)
+}
+
+const SILENT: Fault = Fault::Silence(Duration::from_secs(120));
+
+/// Far less than the network is silent, and far more than a loaded machine needs.
+const SOON: Duration = Duration::from_secs(60);
+
+#[test]
+fn run_whose_server_falls_silent_ends_with_its_command() {
+    let (world, _server, network) = server_behind_network();
+    network.choose(
+        |method, path| match method == "DELETE" && path.contains("/databases/") {
+            true => SILENT,
+            false => Fault::None,
+        },
+    );
+    let begun = std::time::Instant::now();
+    let run = world.torso(["run", "--", "sh", "-c", "exit 5"]);
+    assert_eq!(run.code(), 5, "{}", run.report());
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    assert!(run.stderr.contains("is not destroyed yet"), "{}", run.report());
+    assert!(run.stderr.contains("torso gc --yes"), "{}", run.report());
+    network.choose(|_, _| Fault::None);
+    world.ok(["gc", "--yes"]);
+    assert_eq!(world.databases(), Vec::<String>::new());
+    assert_eq!(std::fs::read_dir(world.data_dir().join("runs")).unwrap().count(), 0);
+}
+
+#[test]
+fn run_whose_server_is_silent_ends_when_its_time_is_up() {
+    let (world, _server, network) = server_behind_network();
+    network.choose(|_, _| SILENT);
+    let begun = std::time::Instant::now();
+    let run = world.torso(["run", "--timeout", "2s", "--json", "--", "touch", "started"]);
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    let error = run.clone().fails(7, "timeout").error();
+    assert!(
+        error["message"].as_str().unwrap().starts_with("stopped after 2s"),
+        "{error}"
+    );
+    assert!(error["hint"].as_str().unwrap().contains("was not started"), "{error}");
+    assert!(!world.work().join("started").exists());
+}
+
+#[test]
+fn wait_for_a_silent_server_says_nothing_of_changes() {
+    let (world, _server, network) = server_behind_network();
+    network.choose(|_, _| SILENT);
+    let begun = std::time::Instant::now();
+    let run = world.torso(["wait", "db", "app", "--timeout", "2s", "--json"]);
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    let error = run.fails(7, "timeout").error();
+    assert!(!error.to_string().contains("may have been made"), "{error}");
+}
+
+#[test]
+fn run_with_a_database_of_a_server_leaves_no_token_that_opens_it() {
+    let (world, _server, _network) = server_behind_network();
+    world.ok(["db", "create", "app"]);
+    let missing = world.torso(["run", "--db", "app", "--json", "--", "no-such-program"]);
+    missing.fails(127, "command_not_started");
+    assert_eq!(
+        world.json(["db", "tokens", "list", "app", "--all"]),
+        serde_json::json!([])
+    );
+    let run = world.torso([
+        "run",
+        "--db",
+        "app",
+        "--",
+        "sh",
+        "-c",
+        "test -n \"$DATABASE_TOKEN\"; exit 3",
+    ]);
+    assert_eq!(run.code(), 3, "{}", run.report());
+    let tokens = world.json(["db", "tokens", "list", "app", "--all"]);
+    let tokens = tokens.as_array().unwrap();
+    assert!(tokens.iter().all(|token| token["revoked_at"].is_string()), "{tokens:?}");
+}
+
+#[test]
+fn gc_keeps_and_names_a_protected_database_of_a_run() {
+    let world = World::new();
+    let protect = r#""$0" db config set "$("$0" db list "run-*" --output name)" delete-protection on"#;
+    let run = world.torso(["run", "--", "sh", "-c", protect, crate::support::world::TORSO]);
+    assert!(run.stderr.contains("is not destroyed yet"), "{}", run.report());
+    let plan = world.json(["gc", "--dry-run"]);
+    let step = plan["steps"][0].as_str().unwrap();
+    assert!(step.starts_with("keep database run-"), "{plan}");
+    let kept = world.json(["gc", "--yes"]);
+    assert_eq!(kept[0]["destroyed"], false, "{kept}");
+    assert_eq!(kept[0]["error"]["code"], "delete_protected", "{kept}");
+    assert_eq!(world.databases().len(), 1);
 }

@@ -7,7 +7,7 @@ use crate::commands::answers::{self, Done};
 use crate::commands::backup_place::{self, KeyFile};
 use crate::commands::committed::Committed;
 use crate::commands::interruption::check_interrupted;
-use crate::commands::{DryRun, completers};
+use crate::commands::{DryRun, completers, preconditions};
 use crate::context::Context;
 use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, LocationCode};
@@ -91,6 +91,9 @@ impl BackupRow {
 pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let name = ctx.database(args.name)?;
     let database = find(ctx, &name)?;
+    if let Some(location) = &args.location {
+        preconditions::check_instance(ctx, &database, location)?;
+    }
     if args.dry.dry_run {
         let to = backup_place::planned(args.to.as_ref(), &args.key)?;
         return answers::plan(ctx, vec![format!("back up database {name} to {to}")]);

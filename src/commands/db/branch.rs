@@ -16,6 +16,9 @@ use serde::Serialize;
 
 crate::commands::schemas::document!("db branch" => Reset);
 
+/// Stands for the branch that is checked out; no branch of git is called so.
+const CHECKED_OUT: &str = "..";
+
 /// Create a database as a copy of another
 ///
 /// The copy is consistent, even while the source is written to, and has the source's location and group. With --reset, a branch that
@@ -41,7 +44,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     expiry: Expiry,
     /// Derive TARGET from the git branch that is checked out, or from BRANCH
-    #[arg(long, value_name = "BRANCH", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(long, value_name = "BRANCH", num_args = 0..=1, require_equals = true, default_missing_value = CHECKED_OUT)]
     from_git: Option<String>,
     /// Give a branch that is there its source's content again
     #[arg(long, conflicts_with = "if_not_exists")]
@@ -69,7 +72,9 @@ pub(super) fn run(ctx: &Context, mut args: Args) -> Result<()> {
 fn target(args: &Args) -> Result<DatabaseName> {
     match (&args.target, args.from_git.as_deref()) {
         (Some(target), _) => Ok(target.clone()),
-        (None, None | Some("")) => {
+        (None, Some("")) => Err(Error::new(Code::Usage, "--from-git= names no branch")
+            .hint("is a variable empty? --from-git alone means the branch that is checked out")),
+        (None, None | Some(CHECKED_OUT)) => {
             let directory =
                 std::env::current_dir().map_err(|error| Error::io(error, "cannot find the current directory"))?;
             git_branch::database_name(&args.source, &git_branch::current_branch(&directory)?)

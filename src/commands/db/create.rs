@@ -3,10 +3,10 @@
 use super::Wait;
 use super::csv::Imported;
 use super::expiry::{self, Expiry};
-use super::seed::Source;
+use super::seed::{OpenedSource, Source};
 use crate::commands::answers::{self, Done};
 use crate::commands::values::Size;
-use crate::commands::{DryRun, completers, default_location};
+use crate::commands::{DryRun, completers, default_location, preconditions};
 use crate::context::Context;
 use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, GroupName, LocationCode};
@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     expiry: Expiry,
     /// Print variables to connect with, as db env does
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long)]
     print_env: bool,
 }
 
@@ -59,6 +59,9 @@ pub(crate) struct Wanted {
     wait: Wait,
     #[command(flatten)]
     pub dry: DryRun,
+    /// Where it is to be replicated to afterwards, which the caller does.
+    #[arg(skip)]
+    pub replicas: Vec<LocationCode>,
     /// Its end; set by the commands that have an option for that.
     #[arg(skip)]
     pub expires_at: Option<Timestamp>,
@@ -217,33 +220,16 @@ pub(in crate::commands) fn make(
             Err(exists(name))
         };
     }
-    let original = source.original().map(|name| super::find(ctx, name)).transpose()?;
-    let group = match (&wanted.place.group, &original) {
-        (Some(group), _) => Some(group.clone()),
-        (None, Some(original)) => Some(original.group.clone()),
-        (None, None) => ctx
-            .settings
-            .get(SettingKey::DefaultGroup)?
-            .map(|(value, _)| value.parse())
-            .transpose()?,
-    };
-    let wish = default_location::Wish {
-        location: wanted.place.location.as_ref(),
-        branched_from: original.as_ref(),
-        group: group.as_ref(),
-        group_by_flag: wanted.place.group.is_some(),
-    };
-    // A token that may create databases need not see any group.
-    let choice = if_allowed(default_location::choose(ctx, &wish))?;
     let name = match name {
         Some(name) => name,
         None => super::random_name::fresh(ctx)?,
     };
+    let Preparation { group, choice, opened } = prepare(ctx, Some(&name), wanted, source)?;
     if wanted.dry.dry_run {
-        let steps = planned(&name, wanted, source, choice.as_ref());
+        let steps = planned(&format!("database {name}"), wanted, source, choice.as_ref());
         return answers::plan(ctx, steps).map(|()| None);
     }
-    let built = source.build(ctx)?;
+    let built = opened.build(ctx)?;
     let request = CreateDatabase {
         name,
         group,
@@ -277,23 +263,83 @@ pub(in crate::commands) fn make(
     }))
 }
 
-/// What would be done.
-fn planned(
-    name: &DatabaseName,
+/// What a new database needs, which is there.
+struct Preparation<'a> {
+    group: Option<GroupName>,
+    choice: Option<default_location::Choice>,
+    opened: OpenedSource<'a>,
+}
+
+/// The steps of making a database that has no name yet. Fails where one of them could not be taken.
+pub(in crate::commands) fn plan_unnamed(ctx: &Context, wanted: &Wanted, source: &Source) -> Result<Vec<String>> {
+    let choice = prepare(ctx, None, wanted, source)?.choice;
+    Ok(planned("a database", wanted, source, choice.as_ref()))
+}
+
+/// Checks what a new database needs.
+fn prepare<'a>(
+    ctx: &Context,
+    name: Option<&DatabaseName>,
     wanted: &Wanted,
-    source: &Source,
-    choice: Option<&default_location::Choice>,
-) -> Vec<String> {
+    source: &'a Source,
+) -> Result<Preparation<'a>> {
+    let original = source.original().map(|name| super::find(ctx, name)).transpose()?;
+    let group = match (&wanted.place.group, &original) {
+        (Some(group), _) => Some(group.clone()),
+        (None, Some(original)) => Some(original.group.clone()),
+        (None, None) => ctx
+            .settings
+            .get(SettingKey::DefaultGroup)?
+            .map(|(value, _)| value.parse())
+            .transpose()?,
+    };
+    let wish = default_location::Wish {
+        location: wanted.place.location.as_ref(),
+        branched_from: original.as_ref(),
+        group: group.as_ref(),
+        group_by_flag: wanted.place.group.is_some(),
+    };
+    if original.is_none() || wanted.place.group.is_some() {
+        group
+            .iter()
+            .try_for_each(|group| preconditions::check_group(ctx, group))?;
+    }
+    // A token that may create databases need not see any group.
+    let choice = if_allowed(default_location::choose(ctx, &wish))?;
+    if let Some(choice) = choice.as_ref().filter(|choice| choice.is_of_user()) {
+        preconditions::check_location(ctx, &choice.location)?;
+    }
+    for replica in &wanted.replicas {
+        preconditions::check_new_replica(ctx, choice.as_ref().map(|choice| &choice.location), replica)?;
+    }
+    let opened = source.open()?;
+    let size = match &original {
+        Some(original) => original.size_bytes,
+        None => opened.size_of_database(),
+    };
+    if let (Some(name), Some(size), Some(limit)) = (name, size, wanted.size_limit) {
+        preconditions::check_room(name, size, limit.0)?;
+    }
+    Ok(Preparation { group, choice, opened })
+}
+
+/// What would be done.
+fn planned(noun: &str, wanted: &Wanted, source: &Source, choice: Option<&default_location::Choice>) -> Vec<String> {
     let first = match choice {
-        Some(choice) => format!("create database {name} at {} ({})", choice.location, choice.reason),
-        None => format!("create database {name} where the server chooses"),
+        Some(choice) => format!("create {noun} at {} ({})", choice.location, choice.reason),
+        None => format!("create {noun} where the server chooses"),
     };
     let end = wanted.expires_at.map(|end| format!("have it expire at {end}"));
-    std::iter::once(first).chain(source.described()).chain(end).collect()
+    let replicas = wanted.replicas.iter().map(|code| format!("replicate it to {code}"));
+    std::iter::once(first)
+        .chain(source.described())
+        .chain(end)
+        .chain(replicas)
+        .collect()
 }
 
 /// The database of that name, if there is one that the token in use may see.
-pub(super) fn existing(ctx: &Context, name: &DatabaseName) -> Result<Option<Database>> {
+pub(in crate::commands) fn existing(ctx: &Context, name: &DatabaseName) -> Result<Option<Database>> {
     match ctx.control()?.get_database(name) {
         Err(error) if error.code() == Code::DatabaseNotFound => Ok(None),
         found => if_allowed(found),

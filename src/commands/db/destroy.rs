@@ -2,10 +2,11 @@
 
 use super::find;
 use crate::commands::answers::{self, Done, Part};
-use crate::commands::{DryRun, completers, in_use};
+use crate::commands::{DryRun, completers, in_use, preconditions};
 use crate::context::Context;
 use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::types::Database;
 use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
 use serde::Serialize;
@@ -86,13 +87,7 @@ fn one(ctx: &Context, args: &Args, name: &DatabaseName) -> Result<bool> {
         found => if_allowed(found)?,
     };
     // Said before asking: a question whose answer cannot help is an insult.
-    if database.as_ref().is_some_and(|database| database.delete_protection) {
-        return Err(Error::new(
-            Code::DeleteProtected,
-            format!("database {name} is protected from deletion"),
-        )
-        .hint(format!("torso db config set {name} delete-protection off")));
-    }
+    database.iter().try_for_each(preconditions::check_destroyable)?;
     let doing = format!("destroy database {name}");
     in_use::confirm_destruction(ctx, args.yes, &doing, name.as_str(), &database)?;
     match ctx.control()?.delete_database(name) {
@@ -103,18 +98,27 @@ fn one(ctx: &Context, args: &Args, name: &DatabaseName) -> Result<bool> {
 
 fn dry(ctx: &Context, args: &Args, names: &[&DatabaseName]) -> Result<()> {
     let mut steps = Vec::new();
+    let mut errors = Vec::new();
     for name in names {
-        match find(ctx, name) {
+        match destroyable(ctx, name) {
             Err(error) if args.if_exists && error.code() == Code::DatabaseNotFound => {}
-            Ok(database) => {
+            Ok(Some(database)) => {
                 let used = in_use::describe_use([&database]).map_or_else(String::new, |used| format!(" ({used})"));
                 let at = answers::listed(&database.locations);
                 steps.push(format!("destroy database {name} at {at}{used}"));
             }
-            Err(error) => return Err(error),
+            Ok(None) => steps.push(format!("destroy database {name}")),
+            Err(error) => errors.push(error),
         }
     }
-    answers::plan(ctx, steps)
+    answers::plan_destruction(ctx, steps, errors, names.len(), "database")
+}
+
+/// A database that may be destroyed; none where the token in use may not see it.
+fn destroyable(ctx: &Context, name: &DatabaseName) -> Result<Option<Database>> {
+    let database = if_allowed(find(ctx, name))?;
+    database.iter().try_for_each(preconditions::check_destroyable)?;
+    Ok(database)
 }
 
 impl View for Destroyed {

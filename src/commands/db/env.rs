@@ -44,6 +44,11 @@ pub(crate) struct Args {
 pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let name = ctx.database(args.name)?;
     let database = super::find(ctx, &name)?;
+    // Asked for before a token is made.
+    let files = match args.format {
+        VariableFormat::Github => Some(GithubFiles::of_environment()?),
+        _ => None,
+    };
     if args.dry.dry_run {
         let token = database
             .url
@@ -52,11 +57,6 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
             .then(|| format!("create a token for database {name}"));
         return answers::plan(ctx, token.into_iter().collect());
     }
-    // Asked for before a token is made.
-    let files = match args.format {
-        VariableFormat::Github => Some(GithubFiles::of_environment()?),
-        _ => None,
-    };
     let variables = variables::of_database(ctx, &database, &args.wanted, &args.access, "torso db env")?;
     if let Some(files) = files {
         return files.append(ctx, &variables);

@@ -16,6 +16,7 @@ use crate::sqltext::classify::StatementKind;
 use base64::Engine as _;
 use serde::Serialize;
 use serde_json::json;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -58,8 +59,20 @@ pub(crate) struct Args {
 pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
     let (names, sql) = split_words(args)?;
     let work = ExecWork::new(args, sql)?;
-    let fleet = args.selection.resolve(ctx, &names)?;
+    let fleet = args.selection.resolve(ctx, &names).map_err(|error| match sql {
+        // The one word that is there was taken for the SQL.
+        Some(word) if error.code() == Code::Usage && word.parse::<DatabaseName>().is_ok() => {
+            Error::new(Code::Usage, format!("no SQL is given for database {word}")).hint(format!(
+                "add it as the last word, or name a file: torso db exec {word} -f FILE"
+            ))
+        }
+        _ => error,
+    })?;
     if args.dry.dry_run {
+        // Those of a pattern or a group were listed just now.
+        for name in fleet.names.iter().filter(|_| !fleet.is_listed()) {
+            super::find(ctx, name)?;
+        }
         let count = answers::counted(work.script.statements().len(), "statement");
         let step = |name: &DatabaseName| format!("run {count} on database {name}");
         return answers::plan(ctx, fleet.names.iter().map(step).collect());
@@ -145,6 +158,12 @@ impl ExecWork {
         })
     }
 
+    /// Whether one of the first statements may change something.
+    fn changes_anything(&self, count: usize) -> bool {
+        let mut first = self.script.statements().iter().take(count);
+        first.any(|statement| statement.kind != StatementKind::Read)
+    }
+
     /// A hash of it.
     fn hash(&self) -> String {
         let texts: Vec<_> = self
@@ -186,7 +205,14 @@ impl ExecWork {
 
     fn run_in(&self, session: &mut dyn Session) -> Result<Executed> {
         if !self.transaction {
-            let done = self.run_statements(session)?;
+            let mut lasting = false;
+            let done = self
+                .run_statements(session, &mut lasting)
+                .map_err(|error| match lasting {
+                    true => error
+                        .hint("what the statements before it did stays done; with --transaction, all of it is undone"),
+                    false => error,
+                })?;
             if session.in_transaction() {
                 return Err(Error::new(
                     Code::InvalidFile,
@@ -196,20 +222,27 @@ impl ExecWork {
             }
             return Ok(done);
         }
-        run_in_transaction(session, &self.script, |session| self.run_statements(session))
+        run_in_transaction(session, &self.script, |session| {
+            self.run_statements(session, &mut false)
+        })
     }
 
-    fn run_statements(&self, session: &mut dyn Session) -> Result<Executed> {
+    /// Sets `lasting` when a statement took effect that stays although a later one fails.
+    fn run_statements(&self, session: &mut dyn Session, lasting: &mut bool) -> Result<Executed> {
         let restriction = restrict(session)?;
         let mut executed = Executed::default();
         if self.is_alone {
             session.end_with_next();
         } else if self.is_batch {
-            executed.changes = self.script.run_all(session, restriction.as_ref())?;
+            let mut done = 0;
+            let changes = self.script.run_all(session, restriction.as_ref(), &mut done);
+            *lasting = !session.in_transaction() && self.changes_anything(done);
+            executed.changes = changes?;
             return Ok(executed);
         }
         let mut room = LARGEST;
-        for statement in self.script.statements() {
+        for (done, statement) in self.script.statements().iter().enumerate() {
+            *lasting |= !session.in_transaction() && self.changes_anything(done);
             let mut result = StatementResult::default();
             let mut sink = BoundedRows {
                 result: &mut result,
@@ -234,16 +267,20 @@ fn read_script(path: &Path) -> Result<ParsedScript> {
         std::fs::read(input.path()).map_err(|error| Error::io(error, format!("cannot read {}", path.display())))?;
     let text = String::from_utf8(text)
         .map_err(|_| Error::new(Code::InvalidFile, format!("{} is not text in UTF-8", path.display())))?;
-    let name = if path == Path::new("-") {
-        "stdin".to_owned()
-    } else {
-        path.display().to_string()
-    };
-    ParsedScript::parse(&name, text)
+    let name = path.display().to_string();
+    ParsedScript::parse(if name == "-" { "stdin" } else { &name }, text)
 }
 
 /// Refuses parameters without a value, and values without a parameter.
 fn check_parameters(script: &ParsedScript, values: &[SqlParameter]) -> Result<()> {
+    let mut names = HashSet::new();
+    if let Some(twice) = values.iter().find(|value| !names.insert(&value.name)) {
+        return Err(Error::new(
+            Code::InvalidValue,
+            format!("the parameter :{} has two values", twice.name),
+        )
+        .hint(format!("give --param {}=VALUE once", twice.name)));
+    }
     let wanted = script.parameters();
     let without_prefix = |text: &str| text.get(1..).unwrap_or_default().to_owned();
     for text in &wanted {
@@ -426,6 +463,7 @@ mod tests {
                 .err()
                 .unwrap();
             assert_eq!(error.message(), "SQL:2: UNIQUE constraint failed: t.a");
+            assert_eq!(error.hint_text().is_some(), !transaction);
             assert_eq!(
                 sql::query::number(session.as_mut(), "select count(*) from t").unwrap(),
                 rows
@@ -442,6 +480,7 @@ mod tests {
             ("select :a", &[][..], "the parameter :a of SQL has no value"),
             ("select 1", &["a=1"], "SQL has no parameter :a"),
             ("select ?", &["a=1"], "the parameter ? of SQL has no name"),
+            ("select :a", &["a=1", "a=2"], "the parameter :a has two values"),
             ("-- nothing", &[], "SQL holds no SQL"),
         ] {
             let error = work(sql, values, false).err().unwrap();

@@ -110,6 +110,13 @@ impl FleetOptions {
     }
 }
 
+impl Fleet {
+    /// Whether the databases were listed just now, so that they are there.
+    pub fn is_listed(&self) -> bool {
+        !self.listed.is_empty()
+    }
+}
+
 /// The columns of the answer. The last one is as wide as it is.
 const COLUMNS: &[StreamColumn] = &[
     StreamColumn {

@@ -8,7 +8,7 @@ use super::sniff::Kind;
 use super::{create, reach};
 use crate::commands::answers::{self, Done};
 use crate::commands::committed::Committed;
-use crate::commands::{completers, default_location};
+use crate::commands::{completers, default_location, preconditions};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::control::types::Database;
@@ -109,6 +109,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         };
     };
     check_joins(kind, &name, &args.file)?;
+    preconditions::check_writable(&former)?;
     if args.wanted.dry.dry_run {
         return answers::plan(
             ctx,

@@ -1,9 +1,8 @@
 //! `torso db promote`: another primary for a database.
 
 use super::find;
-use super::show::no_instance;
 use crate::commands::answers::{self, Done};
-use crate::commands::{DryRun, completers};
+use crate::commands::{DryRun, completers, preconditions};
 use crate::context::Context;
 use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, LocationCode};
@@ -49,11 +48,15 @@ pub(super) fn promote(ctx: &Context, args: &Promote) -> Result<()> {
         Some(location) => location,
         None => return Err(Error::new(Code::Usage, "the location is missing")),
     };
+    let before = if_allowed(find(ctx, name))?;
+    if let Some(before) = &before {
+        preconditions::check_instance(ctx, before, location)?;
+    }
     if args.dry.dry_run {
-        let before = find(ctx, name)?;
-        if !before.locations.contains(location) {
-            return Err(no_instance(name, location));
-        }
+        let Some(before) = before else {
+            let step = format!("make the replica of database {name} at {location} its primary");
+            return answers::plan(ctx, vec![step]);
+        };
         if before.primary == *location {
             return answers::plan(ctx, vec![]);
         }
@@ -64,7 +67,6 @@ pub(super) fn promote(ctx: &Context, args: &Promote) -> Result<()> {
         steps.extend(copying(&ctx.control()?.list_instances(name)?, location));
         return answers::plan(ctx, steps);
     }
-    let before = if_allowed(find(ctx, name))?;
     let database = ctx.control()?.promote_instance(name, location)?;
     let sentence = match before {
         Some(before) if before.primary == *location && database.promotion.is_none() => {

@@ -2,8 +2,9 @@
 
 use super::{find, near_miss};
 use crate::commands::answers::{self, Done};
-use crate::commands::{DryRun, completers};
+use crate::commands::{DryRun, completers, preconditions};
 use crate::context::Context;
+use crate::control::if_allowed;
 use crate::control::names::DatabaseName;
 use crate::error::Result;
 
@@ -24,8 +25,11 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
+    if_allowed(find(ctx, &args.old))?;
+    if args.old != args.new {
+        preconditions::check_new_database_name(ctx, &args.new)?;
+    }
     if args.dry.dry_run {
-        find(ctx, &args.old)?;
         return answers::plan(ctx, vec![format!("rename database {} to {}", args.old, args.new)]);
     }
     let database = ctx

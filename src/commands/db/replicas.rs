@@ -4,7 +4,7 @@ use super::show::instance_table;
 use super::{find, near_miss};
 use crate::commands::answers::{self, Done};
 use crate::commands::watch::Watch;
-use crate::commands::{DryRun, completers};
+use crate::commands::{DryRun, completers, preconditions};
 use crate::context::Context;
 use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, LocationCode};
@@ -65,7 +65,7 @@ pub(super) fn replicate(ctx: &Context, args: &Replicate) -> Result<()> {
     let (name, location) = (&args.name, &args.location);
     let plane = ctx.control()?;
     let database = if_allowed(find(ctx, name))?;
-    if_allowed(plane.get_location(location))?;
+    preconditions::check_location(ctx, location)?;
     let there = database.map(|database| database.locations.contains(location));
     if args.dry.dry_run {
         let steps = if there == Some(true) {
@@ -164,7 +164,10 @@ pub(super) fn sync(ctx: &Context, args: Sync) -> Result<()> {
             .collect()
     } else {
         let name = ctx.database(args.name)?;
-        if_allowed(find(ctx, &name))?;
+        let database = if_allowed(find(ctx, &name))?;
+        if let (Some(database), Some(location)) = (&database, &args.location) {
+            preconditions::check_instance(ctx, database, location)?;
+        }
         vec![name]
     };
     if args.dry.dry_run {

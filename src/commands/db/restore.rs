@@ -10,7 +10,7 @@ use crate::commands::answers::{self, Done};
 use crate::commands::backup_place::{self, KeyFile};
 use crate::commands::committed::Committed;
 use crate::commands::interruption::check_interrupted;
-use crate::commands::{DryRun, completers};
+use crate::commands::{DryRun, completers, preconditions};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::control::types::{Database, InstanceState, Role, Seed};
@@ -132,6 +132,12 @@ fn restore_as_new(
     target: &DatabaseName,
 ) -> Result<()> {
     let place = placement(ctx, args, manifest)?;
+    if let Some(group) = args.place.group.as_ref() {
+        preconditions::check_group(ctx, group)?;
+    }
+    if let Some(location) = &place.location {
+        preconditions::check_location(ctx, location)?;
+    }
     if args.dry.dry_run {
         let at = place
             .location
@@ -186,6 +192,7 @@ fn restore_in_place(
         )
         .hint("leave out --location and --group, or add --as NEW"));
     }
+    preconditions::check_replaceable(&former)?;
     let age = text::age(manifest.created_at, Timestamp::now());
     let is_lost = is_primary_lost(ctx, &name)?;
     if args.dry.dry_run {
@@ -202,7 +209,6 @@ fn restore_in_place(
         steps.push(step);
         return answers::plan(ctx, steps);
     }
-    copy::check_replaceable(&former)?;
     ctx.confirm(
         args.yes,
         &format!(

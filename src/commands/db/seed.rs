@@ -14,6 +14,7 @@ use crate::control::names::DatabaseName;
 use crate::control::types::Seed;
 use crate::declared::DeclaredSeed;
 use crate::error::{Code, Error, Result};
+use crate::shell::import::strict::empty_file;
 use crate::shell::interrupt;
 use crate::sql::{self, Session, Target, copy, query, script};
 use std::fs::File;
@@ -138,40 +139,34 @@ impl Source {
         }
     }
 
-    /// Builds it. The staging area lives as long as the answer, and is cleared when that is dropped.
-    pub fn build(&self, ctx: &Context) -> Result<Built> {
-        if let Some(name) = &self.from_db {
-            return Ok(Built {
-                seed: Some(Seed::Database { name: name.clone() }),
-                imported: None,
-                _staging: None,
-            });
+    /// Opens the file that it names, if it names one. Reads its beginning, and fails where that is of another kind. A script on
+    /// standard input is left unread.
+    pub fn open(&self) -> Result<OpenedSource<'_>> {
+        let mut opened = OpenedSource {
+            source: self,
+            newly_opened: None,
+            content: FileContent::None,
+        };
+        if self.from_db.is_some() {
+            return Ok(opened);
         }
         if self.from_csv.is_none() {
             self.csv.refuse_without_csv()?;
         }
         let named = [&self.from_file, &self.from_dump, &self.from_csv];
         let Some(path) = named.into_iter().find_map(Option::as_deref) else {
-            return Ok(Built {
-                seed: None,
-                imported: None,
-                _staging: None,
-            });
+            return Ok(opened);
         };
         interrupt::install();
         if self.from_dump.is_some() && path == Path::new("-") {
-            return self.stage(ctx, |staging| {
-                fill(staging, load_stdin)?;
-                Ok(None)
-            });
+            opened.content = FileContent::UnreadScript;
+            return Ok(opened);
         }
-        let newly_opened;
-        let input = match &self.opened {
-            Some(input) => input,
-            None => {
-                newly_opened = Input::open(path)?;
-                &newly_opened
-            }
+        if self.opened.is_none() {
+            opened.newly_opened = Some(Input::open(path)?);
+        }
+        let Some(input) = opened.input() else {
+            return Ok(opened);
         };
         let sample = Sample::of(input)?;
         self.check_kind(input, &sample)?;
@@ -180,22 +175,18 @@ impl Source {
             Some(_) => sample.is_sql(),
             None => self.from_dump.is_some() && !sample.is_database(),
         };
-        self.stage(ctx, |staging| {
-            if self.from_csv.is_some() {
-                return fill(staging, |session| csv::import(ctx, input, &self.csv, session)).map(Some);
+        opened.content = if self.from_csv.is_some() {
+            if sample.is_empty() {
+                return Err(empty_file(&input.label().display().to_string()));
             }
-            if is_script {
-                fill(staging, |session| load_script(ctx, input, session))?;
-            } else {
-                let mut progress = ctx.ui.progress("Copying");
-                copy::copy_file(input.path(), &staging.path, &mut |done, all| {
-                    progress.at(done, all);
-                    check_interrupted()
-                })
-                .map_err(|error| input.name_in(error))?;
-            }
-            Ok(None)
-        })
+            FileContent::Table
+        } else if is_script {
+            FileContent::Script
+        } else {
+            copy::check_header(input.path()).map_err(|error| input.name_in(error))?;
+            FileContent::Database
+        };
+        Ok(opened)
     }
 
     /// Fails where a file is clearly of a kind that another option takes.
@@ -213,20 +204,85 @@ impl Source {
         let path = input.label().display();
         Err(Error::new(Code::InvalidFile, format!("{path} is {what}")).hint(format!("use {option} {path}")))
     }
+}
 
-    /// Builds it in the staging area.
-    fn stage(&self, ctx: &Context, build: impl FnOnce(&Staging) -> Result<Option<csv::Imported>>) -> Result<Built> {
-        let staging = ctx.control()?.staging()?;
-        let imported = build(&staging)?;
-        let seed = Seed::DatabaseUpload {
-            path: staging.path.clone(),
+/// What is in the file of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FileContent {
+    /// There is no file.
+    None,
+    /// A script on standard input.
+    UnreadScript,
+    Script,
+    Database,
+    Table,
+}
+
+/// A source whose file is open, and is what it is to be as far as its beginning tells.
+pub(crate) struct OpenedSource<'a> {
+    source: &'a Source,
+    /// The file, unless the source had it open already.
+    newly_opened: Option<Input>,
+    content: FileContent,
+}
+
+impl OpenedSource<'_> {
+    fn input(&self) -> Option<&Input> {
+        self.source.opened.as_ref().or(self.newly_opened.as_ref())
+    }
+
+    /// The bytes of a database that is copied from a file.
+    pub fn size_of_database(&self) -> Option<u64> {
+        let input = self.input().filter(|_| self.content == FileContent::Database)?;
+        std::fs::metadata(input.path()).ok().map(|metadata| metadata.len())
+    }
+
+    /// Builds what a database starts with. The staging area lives as long as the answer, and is cleared when that is dropped.
+    pub fn build(&self, ctx: &Context) -> Result<Built> {
+        let input = match (self.content, self.input()) {
+            (FileContent::UnreadScript, _) => {
+                return stage(ctx, |staging| fill(staging, load_stdin).map(|_| None));
+            }
+            (FileContent::None, _) | (_, None) => {
+                let seed = |name: &DatabaseName| Seed::Database { name: name.clone() };
+                return Ok(Built {
+                    seed: self.source.from_db.as_ref().map(seed),
+                    imported: None,
+                    _staging: None,
+                });
+            }
+            (_, Some(input)) => input,
         };
-        Ok(Built {
-            seed: Some(seed),
-            imported,
-            _staging: Some(staging),
+        stage(ctx, |staging| match self.content {
+            FileContent::Table => fill(staging, |session| csv::import(ctx, input, &self.source.csv, session)).map(Some),
+            FileContent::Database => {
+                let mut progress = ctx.ui.progress("Copying");
+                copy::copy_file(input.path(), &staging.path, &mut |done, all| {
+                    progress.at(done, all);
+                    check_interrupted()
+                })
+                .map_err(|error| input.name_in(error))?;
+                Ok(None)
+            }
+            FileContent::Script | FileContent::UnreadScript | FileContent::None => {
+                fill(staging, |session| load_script(ctx, input, session)).map(|_| None)
+            }
         })
     }
+}
+
+/// Builds a file in the staging area.
+fn stage(ctx: &Context, build: impl FnOnce(&Staging) -> Result<Option<csv::Imported>>) -> Result<Built> {
+    let staging = ctx.control()?.staging()?;
+    let imported = build(&staging)?;
+    let seed = Seed::DatabaseUpload {
+        path: staging.path.clone(),
+    };
+    Ok(Built {
+        seed: Some(seed),
+        imported,
+        _staging: Some(staging),
+    })
 }
 
 /// A seed that is ready, and the place it lies in until the control plane has taken it.

@@ -154,6 +154,11 @@ impl Sample {
         matches!(self.extension.as_str(), "csv" | "tsv" | "tab")
     }
 
+    /// Whether the file has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// Whether it is a SQLite file.
     pub fn is_database(&self) -> bool {
         self.bytes.starts_with(sqlite_header::MAGIC)

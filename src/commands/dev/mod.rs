@@ -5,8 +5,9 @@
 
 mod database;
 
-use super::completers;
+use super::answers;
 use super::server::{bind, open_engine};
+use super::{DryRun, completers};
 use crate::context::Context;
 use crate::control::hosted::{EngineSettings, Engines, Hosted, HostedOptions, Public};
 use crate::control::names::DatabaseName;
@@ -67,6 +68,8 @@ pub(super) struct Args {
     /// Path of the sqld program (overrides the search)
     #[arg(long, help_heading = "Engine", value_name = "PATH")]
     sqld: Option<PathBuf>,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// What is to be served.
@@ -83,7 +86,7 @@ type Slot = Arc<Mutex<Option<ServedFile>>>;
 
 pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let chosen = choose(ctx, &args)?;
-    if args.accept_older {
+    if args.accept_older && !args.dry.dry_run {
         served_file::accept_older(&chosen.file)?;
     }
     let settings = EngineSettings {
@@ -93,6 +96,9 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     let engine = open_engine(ctx, args.sqld.as_deref(), &settings)?;
     let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)), "--port")?;
     let is_new = !chosen.file.exists();
+    if args.dry.dry_run {
+        return plan(ctx, &chosen.file, is_new, &listener);
+    }
     let taken = TakenFile::take(&chosen.file)?;
     for notice in served_file::take_notices() {
         ctx.ui.notice(notice);
@@ -141,6 +147,19 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         return Err(lost);
     }
     done
+}
+
+/// Says what would be served. The listener shows that the port is free.
+fn plan(ctx: &Context, file: &Path, is_new: bool, listener: &TcpListener) -> Result<()> {
+    if !is_new {
+        served_file::check_free(file)?;
+    }
+    let address = listener
+        .local_addr()
+        .map_err(|error| Error::io(error, "cannot find out the address that the server listens on"))?;
+    let made = is_new.then(|| format!("make the file {}", file.display()));
+    let serve = format!("serve {} at http://{address} until it is stopped", file.display());
+    answers::plan(ctx, made.into_iter().chain([serve]).collect())
 }
 
 /// The file that the command line, the linked database or the default names.

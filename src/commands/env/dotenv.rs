@@ -19,6 +19,7 @@ pub(super) fn merge(text: &str, values: &[(&str, &str)]) -> String {
             merged.push_str("export ");
         }
         merged.push_str(&dotenv_line(name, value));
+        merged.push_str(comment(entry));
         merged.push_str(&entry[entry.trim_end_matches(['\r', '\n']).len()..]);
     }
     if !missing.is_empty() && !merged.is_empty() && !merged.ends_with('\n') {
@@ -39,6 +40,42 @@ fn name(entry: &str) -> Option<&str> {
     let name = name.trim_end();
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     (!name.is_empty() && name.chars().all(plain)).then_some(name)
+}
+
+/// The comment behind the value of an entry, with the blanks before it; empty where there is none.
+fn comment(entry: &str) -> &str {
+    let entry = entry.trim_end_matches(['\r', '\n']);
+    let value = entry.find('=').map_or(entry.len(), |at| at + 1);
+    let start = value + (entry[value..].len() - entry[value..].trim_start_matches([' ', '\t']).len());
+    let behind = match entry[start..].chars().next() {
+        Some(quote @ ('"' | '\'' | '`')) => closing_quote(&entry[start + 1..], quote).map(|at| start + 1 + at + 1),
+        _ => None,
+    };
+    let from = behind.unwrap_or(value);
+    let blank = |at: &(usize, char)| at.1 == '#' && entry[..from + at.0].ends_with([' ', '\t']);
+    let Some((at, _)) = entry[from..].char_indices().find(blank) else {
+        return "";
+    };
+    let before = entry[..from + at].trim_end_matches([' ', '\t']).len();
+    // Of what is neither value nor comment nothing is known.
+    match behind {
+        Some(behind) if before != behind => "",
+        _ => &entry[before..],
+    }
+}
+
+/// The place of the quote that ends a value, which begins behind its first one.
+fn closing_quote(text: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quote == '"' => escaped = true,
+            c if c == quote => return Some(at),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The entries of a file, each with its line end: a line, or several where a quoted value goes on over line ends.
@@ -70,22 +107,11 @@ fn end_of_quoted(text: &str, line: usize) -> Option<usize> {
         .chars()
         .next()
         .filter(|c| matches!(c, '"' | '\'' | '`'))?;
-    let mut escaped = false;
-    for (at, c) in text[start + 1..].char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quote == '"' => escaped = true,
-            c if c == quote => {
-                let closed = start + 1 + at;
-                if closed < line {
-                    return None;
-                }
-                return Some(text[closed..].find('\n').map_or(text.len(), |end| closed + end + 1));
-            }
-            _ => {}
-        }
+    let closed = start + 1 + closing_quote(&text[start + 1..], quote)?;
+    if closed < line {
+        return None;
     }
-    None
+    Some(text[closed..].find('\n').map_or(text.len(), |end| closed + end + 1))
 }
 
 #[cfg(test)]
@@ -107,13 +133,27 @@ mod tests {
     #[test]
     fn dotenv_with_the_variables_gets_new_values_in_place() {
         let before = "# URL=old\nexport URL = 'old' # why\n\nA=\"x\nTOKEN=inner\"\nTOKEN=\r\nB='it''s'\n";
-        let after = "# URL=old\nexport URL=libsql://new\n\nA=\"x\nTOKEN=inner\"\nTOKEN=t0k\r\nB='it''s'\n";
+        let after = "# URL=old\nexport URL=libsql://new # why\n\nA=\"x\nTOKEN=inner\"\nTOKEN=t0k\r\nB='it''s'\n";
         assert_eq!(merge(before, &VALUES), after);
         assert_eq!(merge(after, &VALUES), after);
         assert_eq!(
             merge("URL=\"a\\\"\nb\"\nTOKEN=x", &VALUES),
             "URL=libsql://new\nTOKEN=t0k"
         );
+    }
+
+    #[test]
+    fn dotenv_comments_behind_values_stay() {
+        for (before, after) in [
+            ("URL=\"x # y\" # keep\r\n", "URL=libsql://new # keep\r\n"),
+            ("URL=x#y\t# keep\n", "URL=libsql://new\t# keep\n"),
+            ("URL=x#y\n", "URL=libsql://new\n"),
+            ("URL= # keep\n", "URL=libsql://new # keep\n"),
+            ("URL='a\nb' # keep\n", "URL=libsql://new # keep\n"),
+            ("URL='a' b # keep\n", "URL=libsql://new\n"),
+        ] {
+            assert_eq!(merge(before, &VALUES[..1]), after, "{before}");
+        }
     }
 
     #[test]

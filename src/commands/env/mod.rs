@@ -63,12 +63,18 @@ struct Pulled {
 }
 
 fn pull(ctx: &Context, args: Pull) -> Result<()> {
+    if args.file == Path::new("-") {
+        return Err(Error::new(Code::Usage, "torso env pull writes a file, and - is none")
+            .hint("torso db env prints the variables"));
+    }
     let name = ctx.database(args.db)?;
     let database = super::db::find(ctx, &name)?;
-    check_replaceable(&args.file)?;
-    super::own_files::check_not_own(ctx, &args.file)?;
     // What a link leads to is replaced, not the link.
-    let path = args.file.canonicalize().unwrap_or_else(|_| args.file.clone());
+    let path = target(&args.file)?;
+    check_replaceable(&args.file)?;
+    for path in [&args.file, &path] {
+        super::own_files::check_not_own(ctx, path)?;
+    }
     // Read before a token is made: a file that cannot be read is an error without an effect.
     let before = read(&path)?;
     check_folder(&path)?;
@@ -92,9 +98,42 @@ fn pull(ctx: &Context, args: Pull) -> Result<()> {
     ctx.ui.show(&Done::new(pulled, name, sentence))
 }
 
+/// The file that a path means, which may not be there yet: links are followed.
+fn target(path: &Path) -> Result<PathBuf> {
+    /// As many as Linux follows.
+    const MOST_LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(to) = std::fs::read_link(&path) else {
+            let absolute = path.canonicalize().or_else(|_| std::path::absolute(&path));
+            return absolute.map_err(|error| Error::io(error, format!("cannot use {}", path.display())));
+        };
+        path = folder(&path).join(to);
+    }
+    Err(Error::new(
+        Code::InvalidFile,
+        format!("{} is a link that leads back to itself", path.display()),
+    ))
+}
+
 fn read(path: &Path) -> Result<String> {
-    match std::fs::read_to_string(path) {
+    let text = std::fs::read(path).and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
+    });
+    match text {
         Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            let valid = error
+                .get_ref()
+                .and_then(|error| error.downcast_ref::<std::string::FromUtf8Error>())
+                .map_or(&[][..], |error| &error.as_bytes()[..error.utf8_error().valid_up_to()]);
+            let line = 1 + memchr::memchr_iter(b'\n', valid).count();
+            Err(Error::new(
+                Code::InvalidFile,
+                format!("{}:{line}: the file is not UTF-8 text", path.display()),
+            )
+            .hint("save it in UTF-8; the other lines stay as they are"))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
     }

@@ -116,7 +116,16 @@ fn set_config(ctx: &Context, args: &SetConfig) -> Result<()> {
         _ => Setting::DeleteProtection(on_off(&args.value)?),
     };
     if args.dry.dry_run {
-        ctx.control()?.get_group(&args.name)?;
+        match setting {
+            Setting::DeleteProtection(_) => {
+                ctx.control()?.get_group(&args.name)?;
+            }
+            // Where there is no such setting, this fails and changes nothing.
+            Setting::Isolation(isolation) if ctx.server_if_any()?.is_none() => isolate(ctx, &args.name, isolation)?,
+            Setting::Isolation(_) => {
+                ctx.control()?.get_group_configuration(&args.name)?;
+            }
+        }
         return answers::plan(ctx, vec![format!("change {} of group {}", args.key, args.name)]);
     }
     match setting {

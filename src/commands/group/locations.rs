@@ -2,7 +2,7 @@
 
 use crate::commands::answers::{self, Done, listed};
 use crate::commands::db::Wait;
-use crate::commands::{DryRun, completers};
+use crate::commands::{DryRun, completers, preconditions};
 use crate::context::Context;
 use crate::control::if_allowed;
 use crate::control::names::{GroupName, LocationCode};
@@ -103,7 +103,7 @@ fn add(ctx: &Context, args: &Add) -> Result<()> {
     let before = if_allowed(plane.get_group(name))?;
     // Refuse an unknown one before the first is added.
     for location in &args.locations {
-        if_allowed(plane.get_location(location))?;
+        preconditions::check_location(ctx, location)?;
     }
     if args.dry.dry_run {
         let is_there =
@@ -173,6 +173,11 @@ fn remove(ctx: &Context, args: &Remove) -> Result<()> {
         .iter()
         .filter(|location| may_be_there(location))
         .collect();
+    if let Some(group) = &before {
+        present
+            .iter()
+            .try_for_each(|location| preconditions::check_group_replica(group, location))?;
+    }
     if args.dry.dry_run {
         return answers::plan(
             ctx,
@@ -181,14 +186,6 @@ fn remove(ctx: &Context, args: &Remove) -> Result<()> {
                 .map(|location| format!("destroy the replicas of group {name} at {location}"))
                 .collect(),
         );
-    }
-    let is_primary = |location: &LocationCode| before.as_ref().is_some_and(|group| group.primary == *location);
-    if let Some(location) = present.iter().find(|location| is_primary(location)) {
-        return Err(Error::new(
-            Code::PrimaryInstance,
-            format!("{location} is the primary location of group {name}"),
-        )
-        .hint(format!("promote another first: torso group promote {name} LOCATION")));
     }
     if !present.is_empty() {
         ctx.confirm(

@@ -7,11 +7,12 @@ mod tokens;
 
 use super::answers::{self, Done, counted};
 use super::db::Wait;
-use super::{DryRun, completers, default_location, in_use};
+use super::{DryRun, completers, default_location, in_use, preconditions};
 use crate::context::Context;
+use crate::control::if_allowed;
 use crate::control::names::{GroupName, LocationCode, OrganizationSlug};
 use crate::control::types::{DatabaseFilter, Group, NewGroup};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Result};
 use crate::ui::{Card, Cell, Layout, Table, View};
 use clap::Subcommand;
 use serde::Serialize;
@@ -80,9 +81,15 @@ pub(super) struct Transfer {
 fn transfer(ctx: &Context, args: &Transfer) -> Result<()> {
     let (name, to) = (&args.name, &args.to);
     let plane = ctx.control()?;
+    if ctx.server_if_any()?.is_none() {
+        // On this machine there are no organizations: this says so.
+        plane.transfer_group(name, to)?;
+    }
     plane.get_group(name)?;
     let doing = format!("move group {name} with all its databases to organization {to}");
     if args.dry.dry_run {
+        // A token that may not move groups need not see organizations either: the server says so itself.
+        preconditions::check_organization(ctx, to)?;
         return answers::plan(ctx, vec![doing]);
     }
     ctx.confirm(args.yes, &doing, name.as_str())?;
@@ -145,6 +152,12 @@ fn create(ctx: &Context, args: &Create) -> Result<()> {
             ..default_location::Wish::default()
         },
     )?;
+    if !args.if_not_exists {
+        preconditions::check_new_group_name(ctx, &args.name)?;
+    }
+    if choice.is_of_user() {
+        preconditions::check_location(ctx, &choice.location)?;
+    }
     if args.dry.dry_run {
         return answers::plan(
             ctx,
@@ -262,8 +275,11 @@ pub(super) struct Rename {
 
 fn rename(ctx: &Context, args: &Rename) -> Result<()> {
     let plane = ctx.control()?;
+    if_allowed(plane.get_group(&args.old))?;
+    if args.old != args.new {
+        preconditions::check_new_group_name(ctx, &args.new)?;
+    }
     if args.dry.dry_run {
-        plane.get_group(&args.old)?;
         return answers::plan(ctx, vec![format!("rename group {} to {}", args.old, args.new)]);
     }
     let group = plane.rename_group(&args.old, &args.new)?;
@@ -323,6 +339,7 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
         ..DatabaseFilter::default()
     };
     let listed = plane.list_databases(&filter)?;
+    preconditions::check_group_destroyable(&group, &listed)?;
     let databases: Vec<String> = listed.iter().map(|database| database.name.to_string()).collect();
     if args.dry.dry_run {
         let mut steps: Vec<_> = databases
@@ -332,13 +349,6 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
         let used = in_use::describe_use(&listed).map_or_else(String::new, |used| format!(" ({used})"));
         steps.push(format!("destroy group {name}{used}"));
         return answers::plan(ctx, steps);
-    }
-    if group.delete_protection {
-        return Err(Error::new(
-            Code::DeleteProtected,
-            format!("group {name} is protected from deletion"),
-        )
-        .hint(format!("torso group config set {name} delete-protection off")));
     }
     let doing = format!("destroy group {name} with {}", counted(databases.len(), "database"));
     in_use::confirm_destruction(ctx, args.yes, &doing, name.as_str(), &listed)?;

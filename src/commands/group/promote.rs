@@ -2,8 +2,9 @@
 
 use crate::commands::answers::{self, Done};
 use crate::commands::db::with_outage;
-use crate::commands::{DryRun, completers};
+use crate::commands::{DryRun, completers, preconditions};
 use crate::context::Context;
+use crate::control::if_allowed;
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{Database, DatabaseFilter};
 use crate::error::Result;
@@ -27,6 +28,9 @@ pub(in crate::commands) struct Promote {
 pub(super) fn promote(ctx: &Context, args: &Promote) -> Result<()> {
     let plane = ctx.control()?;
     let (name, location) = (&args.name, &args.location);
+    if let Some(group) = if_allowed(plane.get_group(name))? {
+        preconditions::check_group_location(&group, location)?;
+    }
     if args.dry.dry_run {
         return answers::plan(ctx, plan(ctx, name, location)?);
     }

@@ -349,6 +349,7 @@ fn add(ctx: &Context, args: &Add) -> Result<()> {
         lon: args.lon,
     };
     if args.dry.dry_run {
+        plane.check_new_location(&new)?;
         return answers::plan(ctx, vec![format!("add location {}", new.code)]);
     }
     let location = plane.add_location(&new)?;
@@ -408,8 +409,11 @@ fn remove(ctx: &Context, args: &Remove) -> Result<()> {
     }
     let plane = ctx.control()?;
     if args.dry.dry_run {
-        plane.get_location(&args.code)?;
-        return answers::plan(ctx, vec![format!("remove location {}", args.code)]);
+        return match plane.check_removable_location(&args.code) {
+            Err(error) if args.if_exists && error.code() == Code::LocationNotFound => answers::plan(ctx, Vec::new()),
+            Err(error) => Err(error),
+            Ok(()) => answers::plan(ctx, vec![format!("remove location {}", args.code)]),
+        };
     }
     let (removed, sentence) = match plane.remove_location(&args.code) {
         Ok(_) => (true, format!("Removed location {}.", args.code)),

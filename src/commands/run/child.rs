@@ -14,13 +14,27 @@ use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::{Cause, Process};
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How long a command may take to end once its time is up. Then it is killed.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Whether the command was started.
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// What to do about a time limit that was too short.
+pub fn hint_at_timeout() -> &'static str {
+    match STARTED.load(Ordering::SeqCst) {
+        true => "the command was told to end; run it again, perhaps with a longer --timeout",
+        false => "the command was not started; run it again, perhaps with a longer --timeout",
+    }
+}
 
 /// What became of a command.
 pub enum Outcome {
@@ -45,7 +59,9 @@ pub struct Signals {
 }
 
 impl Signals {
-    pub fn catch() -> Result<Self> {
+    /// `stuck` ends the program with an exit code. It is called if torso does not end by itself after a signal that came while there
+    /// was no command.
+    pub fn catch(stuck: impl Fn(u8) + Send + 'static) -> Result<Self> {
         interrupt::leave_to_caller();
         let mut signals = SignalsInfo::<WithOrigin>::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2])
             .map_err(|error| Error::io(error, "cannot catch signals"))?;
@@ -54,9 +70,19 @@ impl Signals {
             receiver: Arc::default(),
         };
         let receiver = Arc::clone(&caught.receiver);
+        let mut stuck = Some(stuck);
         std::thread::spawn(move || {
             for origin in signals.forever() {
                 receive(&receiver, origin.signal, origin.cause == Cause::Kernel);
+                if lock(&receiver).first.is_some()
+                    && let Some(stuck) = stuck.take()
+                {
+                    let code = code_of_signal(origin.signal);
+                    std::thread::spawn(move || {
+                        std::thread::sleep(GRACE);
+                        stuck(code);
+                    });
+                }
                 let is_own = |process: Process| process.pid.cast_unsigned() == std::process::id();
                 if origin.process.is_some_and(is_own) {
                     // The time is up.
@@ -134,6 +160,7 @@ pub fn run(command: &[OsString], variables: &[Variable], run: Option<&str>, sign
             Ok(child) => child,
             Err(error) => return Ok(not_started(program, error)),
         };
+        STARTED.store(true, Ordering::SeqCst);
         receiver.child = Pid::from_raw(child.id().cast_signed());
         drop(receiver);
         wait(child, signals)?
@@ -163,6 +190,33 @@ fn wait(mut child: Child, signals: &Signals) -> Result<u8> {
     let status = child.wait().map_err(doing)?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.unwrap_or_else(|| code_of_signal(status.signal().unwrap_or_default())))
+}
+
+/// What becomes of a command whose program is not there, or is none; none of one that can be started as far as that tells.
+pub fn check_startable(command: &[OsString]) -> Option<Outcome> {
+    let program = command.first()?;
+    let is_program = |path: &Path| match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => rustix::fs::access(path, rustix::fs::Access::EXEC_OK).map_err(Into::into),
+        Ok(_) => Err(std::io::Error::from_raw_os_error(
+            rustix::io::Errno::ACCESS.raw_os_error(),
+        )),
+        Err(error) => Err(error),
+    };
+    if program.as_bytes().contains(&b'/') {
+        let error = is_program(Path::new(program)).err()?;
+        return Some(not_started(program, error));
+    }
+    let missing = std::io::Error::from_raw_os_error(rustix::io::Errno::NOENT.raw_os_error());
+    // Without a PATH the system has one of its own.
+    let mut error = missing;
+    for directory in std::env::split_paths(&std::env::var_os("PATH")?) {
+        match is_program(&directory.join(program)) {
+            Ok(()) => return None,
+            Err(other) if other.kind() == std::io::ErrorKind::PermissionDenied => error = other,
+            Err(_) => {}
+        }
+    }
+    Some(not_started(program, error))
 }
 
 fn code_of_signal(number: i32) -> u8 {

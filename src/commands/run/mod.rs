@@ -11,19 +11,26 @@ use super::completers;
 use super::db::create::{self, NewPlacement};
 use super::db::expiry::end_after;
 use super::db::seed::Source;
+use super::time_limit;
 use super::values::Span;
 use super::variables::{self, Access, NamedVariables};
 use crate::context::Context;
-use crate::control::ControlPlane;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::tokens::Expiration;
 use crate::control::types::{ConfigurationPatch, Database, DatabaseExpiry};
+use crate::control::{ControlPlane, DatabaseTokenOperations as _};
 use crate::ephemeral::RunLease;
 use crate::error::{Code, Error, Result};
+use crate::temporary_files::remove_unfinished;
 use crate::ui::report;
+pub(super) use child::hint_at_timeout;
 use child::{Outcome, Signals};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long the end of a run waits for a server that was silent until time was up.
+const LAST_TRY: Duration = Duration::from_secs(1);
 
 /// Run a command with a database of its own
 ///
@@ -70,15 +77,19 @@ pub(super) fn run(ctx: &Context, mut args: Args) -> Result<u8> {
     if let Some(schema) = args.schema.take() {
         args.source = Source::of_script(schema);
     }
-    if args.dry.dry_run {
-        return plan(ctx, &args).map(|()| 0);
-    }
-    let signals = Signals::catch()?;
-    let done = match &args.db {
-        Some(name) => with_existing(ctx, &args, name, &signals),
-        None => with_ephemeral(ctx, &args, &signals),
+    let mut received = None;
+    let done = if args.dry.dry_run {
+        plan(ctx, &args)
+    } else {
+        let signals = Signals::catch(stuck(ctx))?;
+        let done = match &args.db {
+            Some(name) => with_existing(ctx, &args, name, &signals),
+            None => with_ephemeral(ctx, &args, &signals),
+        };
+        received = signals.exit_code();
+        done
     };
-    match (done, signals.exit_code()) {
+    match (done, received) {
         (Err(error), Some(code)) if error.code() == Code::Interrupted => Ok(code),
         (Ok(Outcome::Ended(code)), _) => Ok(code),
         (Ok(Outcome::NotStarted(error, code)), _) => {
@@ -89,8 +100,20 @@ pub(super) fn run(ctx: &Context, mut args: Args) -> Result<u8> {
     }
 }
 
+/// How torso ends that does not come to an end by itself after a signal, because it waits for a server or a file.
+fn stuck(ctx: &Context) -> impl Fn(u8) + Send + 'static {
+    let (ui, json) = (ctx.ui, ctx.ui.format().is_json());
+    move |code| {
+        let error = Error::new(Code::Interrupted, "interrupted before the database was ready")
+            .hint("what was made is destroyed by the next torso command here; torso gc --dry-run shows it");
+        report::report(&ui, json, &error);
+        remove_unfinished();
+        std::process::exit(code.into());
+    }
+}
+
 /// Says what would be run, with which database.
-fn plan(ctx: &Context, args: &Args) -> Result<()> {
+fn plan(ctx: &Context, args: &Args) -> Result<Outcome> {
     let words: Vec<_> = args.command.iter().map(|word| word.to_string_lossy()).collect();
     let run = format!("run {}", words.join(" "));
     let steps = match &args.db {
@@ -99,35 +122,61 @@ fn plan(ctx: &Context, args: &Args) -> Result<()> {
             vec![format!("{run} with database {}", database.name)]
         }
         None => {
-            ctx.control()?;
-            vec!["create a database".to_owned(), run, "destroy the database".to_owned()]
+            let mut steps = create::plan_unnamed(ctx, &wanted(args), &args.source)?;
+            steps.extend([run, "destroy the database".to_owned()]);
+            steps
         }
     };
-    answers::plan(ctx, steps)
+    if let Some(outcome) = child::check_startable(&args.command) {
+        return Ok(outcome);
+    }
+    answers::plan(ctx, steps)?;
+    Ok(Outcome::Ended(0))
+}
+
+/// What is wanted of a new database.
+fn wanted(args: &Args) -> create::Wanted {
+    let mut wanted = create::Wanted::at(args.place.clone());
+    wanted.replicas.clone_from(&args.replicas);
+    wanted
 }
 
 fn with_existing(ctx: &Context, args: &Args, name: &DatabaseName, signals: &Signals) -> Result<Outcome> {
     let database = super::db::find(ctx, name)?;
+    if let Some(outcome) = child::check_startable(&args.command) {
+        return Ok(outcome);
+    }
     start(ctx, args, &database, None, signals)
 }
 
 fn with_ephemeral(ctx: &Context, args: &Args, signals: &Signals) -> Result<Outcome> {
+    // A program that is not there needs no database, but what is wrong with that is said first.
+    if let Some(outcome) = child::check_startable(&args.command) {
+        create::plan_unnamed(ctx, &wanted(args), &args.source)?;
+        return Ok(outcome);
+    }
     let plane = ctx.control()?;
     let lease = RunLease::begin(&ctx.settings)?;
-    let done = create_with_replicas(ctx, args, lease.database())
-        .and_then(|database| start(ctx, args, &database, Some(lease.id()), signals));
+    let created = create_with_replicas(ctx, args, lease.database());
+    // Time is up, and the server was silent: it will hardly answer now.
+    let limit = (created.is_err() && time_limit::is_up(ctx.time_limit)).then_some(LAST_TRY);
+    let done = created.and_then(|database| start(ctx, args, &database, Some(lease.id()), signals));
     let name = lease.database().clone();
-    if let Err(error) = lease.end(plane) {
+    let client = ctx.clearing_client(limit)?;
+    let ended = match &client {
+        Some(client) => lease.end(client),
+        None => lease.end(plane),
+    };
+    if let Err(error) = ended {
         ctx.ui.warn(format!(
-            "database {name} is not destroyed yet: {error}. The next torso command tries again."
+            "database {name} is not destroyed yet: {error}. The next torso command here does it, as does torso gc --yes."
         ));
     }
     done
 }
 
 fn create_with_replicas(ctx: &Context, args: &Args, name: &DatabaseName) -> Result<Database> {
-    let wanted = create::Wanted::at(args.place.clone());
-    let made = create::make(ctx, Some(name.clone()), &wanted, &args.source)?
+    let made = create::make(ctx, Some(name.clone()), &wanted(args), &args.source)?
         .ok_or_else(|| Error::new(Code::Internal, "a database was only planned"))?;
     let plane = ctx.control()?;
     if ctx.server_if_any()?.is_some() {
@@ -160,6 +209,29 @@ fn set_end(plane: &dyn ControlPlane, name: &DatabaseName, expiration: Expiration
 
 fn start(ctx: &Context, args: &Args, database: &Database, run: Option<&str>, signals: &Signals) -> Result<Outcome> {
     let access = Access::full(args.expires);
-    let variables = variables::of_database(ctx, database, &args.variables, &access, "torso run")?;
-    child::run(&args.command, &variables, run, signals)
+    let token = variables::mint(ctx, database, &access, "torso run")?;
+    let jwt = token.as_ref().map(|token| &token.jwt);
+    let variables = variables::with_token(database, &args.variables, jwt)?;
+    let outcome = child::run(&args.command, &variables, run, signals);
+    // That of a run's own database ends with it.
+    if let Some(id) = token.and_then(|token| token.id).filter(|_| run.is_none()) {
+        revoke(ctx, &database.name, &id)?;
+    }
+    outcome
+}
+
+/// Ends the token of a run. It has an end in any case.
+fn revoke(ctx: &Context, name: &DatabaseName, id: &str) -> Result<()> {
+    let Some(client) = ctx.clearing_client(None)? else {
+        return Ok(());
+    };
+    match client.revoke_database_token(name, id) {
+        // Destroyed or revoked by the command itself.
+        Err(error) if matches!(error.code(), Code::TokenNotFound | Code::DatabaseNotFound) => {}
+        Err(error) => ctx.ui.warn(format!(
+            "the token of this run stays valid until its end: {error}. To revoke it: torso db tokens revoke {name} {id} --yes"
+        )),
+        Ok(_) => {}
+    }
+    Ok(())
 }

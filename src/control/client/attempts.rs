@@ -29,7 +29,8 @@ impl ApiTransport {
         deadline: Instant,
         finish: impl Fn(Response) -> std::result::Result<T, FailedCall>,
     ) -> std::result::Result<T, LastFailure> {
-        let _change = (call.method != Method::Get).then(ChangeUnderWay::begin);
+        let is_change = call.method != Method::Get && self.patience.is_of_command;
+        let _change = is_change.then(ChangeUnderWay::begin);
         let mut lost = false;
         let url = self
             .url(&call.path, &call.query)
@@ -107,7 +108,7 @@ impl ApiTransport {
 
     /// Whether this is torso's own server. One that does not answer counts as another.
     pub(super) fn is_torso(&self) -> bool {
-        self.probe(Instant::now() + self.patience.call);
+        self.probe(self.patience.deadline(self.patience.call));
         self.knows_keys.get().unwrap_or(false)
     }
 

@@ -4,7 +4,7 @@ use super::api_error::CallSubject;
 use crate::control::endpoints::Method;
 use crate::control::idempotency::IdempotencyKey;
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a call may take.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +17,10 @@ pub struct RetryPolicy {
     pub tries: u32,
     /// Whether the user has interrupted the command, so that waiting must end.
     pub stopped: fn() -> bool,
+    /// When all calls must have ended, whatever time each may take.
+    pub until: Option<Instant>,
+    /// Whether its changes are what the command is to do, so that an early end speaks of them.
+    pub is_of_command: bool,
 }
 
 /// Tries of a change whose answer was lost, at a server that makes it once: some half a minute, with the pauses, in which a server
@@ -38,6 +42,17 @@ impl RetryPolicy {
         call: Duration::from_secs(300),
         tries: 4,
         stopped: NEVER,
+        until: None,
+        is_of_command: true,
+    };
+    /// For clearing up what a run leaves: nobody waits long for a server that is silent, because the next command does it again.
+    pub const CLEARING: Self = Self {
+        connect: Duration::from_secs(4),
+        call: Duration::from_secs(5),
+        tries: 3,
+        stopped: NEVER,
+        until: None,
+        is_of_command: false,
     };
     /// For what is worth a try and no wait, such as cleaning up after an error.
     pub(super) const IN_PASSING: Self = Self {
@@ -45,6 +60,8 @@ impl RetryPolicy {
         call: Duration::from_secs(3),
         tries: 1,
         stopped: NEVER,
+        until: None,
+        is_of_command: true,
     };
     /// For a person who waits at the Tab key.
     pub const HURRIED: Self = Self {
@@ -52,7 +69,15 @@ impl RetryPolicy {
         call: Duration::from_millis(180),
         tries: 1,
         stopped: NEVER,
+        until: None,
+        is_of_command: true,
     };
+
+    /// When a call that begins now must have ended, if it may take that time.
+    pub fn deadline(&self, limit: Duration) -> Instant {
+        let end = Instant::now() + limit;
+        self.until.map_or(end, |until| until.min(end))
+    }
 }
 
 /// A request to a server.

@@ -50,18 +50,14 @@ impl ApiTransport {
         move || Self::new(base.clone(), token.clone(), patience)
     }
 
-    /// The same with [`RetryPolicy::IN_PASSING`].
-    pub fn in_passing(&self) -> Self {
-        Self::new(self.base.clone(), self.token.clone(), RetryPolicy::IN_PASSING)
+    /// The same with another policy.
+    pub fn with_policy(&self, policy: RetryPolicy) -> Self {
+        Self::new(self.base.clone(), self.token.clone(), policy)
     }
 
-    /// The same without retries, for a caller that retries by itself.
-    pub fn trying_once(&self) -> Self {
-        let patience = RetryPolicy {
-            tries: 1,
-            ..self.patience
-        };
-        Self::new(self.base.clone(), self.token.clone(), patience)
+    /// The same with [`RetryPolicy::IN_PASSING`].
+    pub fn in_passing(&self) -> Self {
+        self.with_policy(RetryPolicy::IN_PASSING)
     }
 
     /// The server's address, for messages.
@@ -128,7 +124,7 @@ impl ApiTransport {
 
     /// Sends a call and reads the answer's bytes.
     pub fn fetch(&self, call: &ApiCall<'_>) -> Result<Vec<u8>> {
-        let deadline = Instant::now() + self.patience.call;
+        let deadline = self.patience.deadline(self.patience.call);
         match self.repeating(call, deadline, |response| self.whole(response, deadline)) {
             // It was done by an earlier try, whose answer was lost.
             Err(error) if error.lost && is_done(call, error.error.code()) => Ok(b"{}".to_vec()),
@@ -138,7 +134,7 @@ impl ApiTransport {
 
     /// Sends a call and returns the answer unread, for a body too large for memory. `patience` is for reading it, too.
     pub fn stream(&self, call: &ApiCall<'_>, patience: Duration) -> Result<Response> {
-        self.repeating(call, Instant::now() + patience, Ok)
+        self.repeating(call, self.patience.deadline(patience), Ok)
             .map_err(|error| error.error)
     }
 
@@ -151,14 +147,14 @@ impl ApiTransport {
         bytes: Vec<u8>,
         about: &CallSubject<'_>,
     ) -> std::result::Result<Value, FailedCall> {
-        let deadline = Instant::now() + self.patience.call;
+        let deadline = self.patience.deadline(self.patience.call);
         let client = match token {
             Some(_) => &build(url, self.patience.connect).map_err(FailedCall::forever)?,
             None => self.client().map_err(FailedCall::forever)?,
         };
         let mut request = client
             .put(url.clone())
-            .timeout(self.patience.call)
+            .timeout(deadline.saturating_duration_since(Instant::now()))
             .header(CONTENT_TYPE, "application/octet-stream")
             .header(HEADER, IdempotencyKey::generate().as_str())
             .body(bytes);
@@ -290,15 +286,12 @@ impl ApiTransport {
     }
 
     fn late(&self) -> Error {
-        Error::new(
-            Code::Timeout,
-            format!(
-                "{} did not answer within {} s",
-                self.display_url(),
-                self.patience.call.as_secs_f32()
-            ),
-        )
-        .hint("try again in a moment")
+        let limit = match self.patience.until.filter(|until| *until <= Instant::now()) {
+            Some(_) => "in time".to_owned(),
+            None => format!("within {} s", self.patience.call.as_secs_f32()),
+        };
+        Error::new(Code::Timeout, format!("{} did not answer {limit}", self.display_url()))
+            .hint("try again in a moment")
     }
 
     fn failed(&self, url: &Url, error: reqwest::Error) -> FailedCall {

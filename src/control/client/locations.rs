@@ -12,45 +12,26 @@ use std::collections::BTreeMap;
 
 impl LocationOperations for Client {
     fn list_locations(&self) -> Result<Vec<Location>> {
-        let mut reply = self
-            .http
-            .ask(&self.call(Operation::ListLocations, &[], about("the locations")))?;
+        let mut known = self.known_locations()?;
         let used = self.locations_in_use()?;
-        if let Some(details) = reply.get_mut("details") {
-            let mut known: Vec<Location> = wire::read(details.take(), "a location")?;
-            // A server answers for the personal organization.
-            for location in &mut known {
-                location.in_use = used.contains(&location.code);
-            }
-            return Ok(known);
+        // A server answers for the personal organization.
+        for location in &mut known {
+            location.in_use = used.contains(&location.code);
         }
-        let descriptions: BTreeMap<LocationCode, String> =
-            wire::read(wire::within(reply, "locations"), "the locations")?;
-        Ok(descriptions
-            .into_iter()
-            .map(|(code, description)| {
-                let in_use = used.contains(&code);
-                wire::plain_location(code, description, in_use)
-            })
-            .collect())
+        Ok(known)
     }
 
     fn get_location(&self, code: &LocationCode) -> Result<Location> {
         // The list decides, because Turso Cloud also answers for codes that it does not offer; a torso server's own error
         // suggests the nearest code.
         let all = self.list_locations()?;
-        match all.into_iter().find(|location| location.code == *code) {
-            Some(location) => Ok(location),
-            None => Err(self
-                .http
-                .ask(&self.call(Operation::GetLocation, &[code], about_location(code)))
-                .err()
-                .filter(|error| error.code() == Code::LocationNotFound)
-                .unwrap_or_else(|| {
-                    Error::new(Code::LocationNotFound, format!("there is no location {code}"))
-                        .hint("torso location list shows the locations")
-                })),
-        }
+        let found = all.into_iter().find(|location| location.code == *code);
+        found.ok_or_else(|| self.location_not_found(code))
+    }
+
+    fn check_location(&self, code: &LocationCode) -> Result<()> {
+        let is_known = self.known_locations()?.iter().any(|location| location.code == *code);
+        is_known.then_some(()).ok_or_else(|| self.location_not_found(code))
     }
 
     fn location_status(&self, group: Option<&GroupName>) -> Result<Vec<LocationStatus>> {
@@ -65,12 +46,47 @@ impl LocationOperations for Client {
         )
     }
 
+    fn check_new_location(&self, _: &NewLocation) -> Result<()> {
+        Err(fixed_locations())
+    }
+
+    fn check_removable_location(&self, _: &LocationCode) -> Result<()> {
+        Err(fixed_locations())
+    }
+
     fn add_location(&self, _: &NewLocation) -> Result<Location> {
         Err(fixed_locations())
     }
 
     fn remove_location(&self, _: &LocationCode) -> Result<Location> {
         Err(fixed_locations())
+    }
+}
+
+impl Client {
+    /// The locations of the server, without what uses them.
+    fn known_locations(&self) -> Result<Vec<Location>> {
+        let call = self.call(Operation::ListLocations, &[], about("the locations"));
+        let mut reply = self.http.ask(&call)?;
+        if let Some(details) = reply.get_mut("details") {
+            return wire::read(details.take(), "a location");
+        }
+        let descriptions: BTreeMap<LocationCode, String> =
+            wire::read(wire::within(reply, "locations"), "the locations")?;
+        let location = |(code, description)| wire::plain_location(code, description, false);
+        Ok(descriptions.into_iter().map(location).collect())
+    }
+
+    /// The error about a location that is not there: a server of torso suggests the nearest code.
+    fn location_not_found(&self, code: &LocationCode) -> Error {
+        self.http
+            .ask(&self.call(Operation::GetLocation, &[code], about_location(code)))
+            .err()
+            .filter(|error| error.code() == Code::LocationNotFound)
+            .unwrap_or_else(|| {
+                Error::new(Code::LocationNotFound, format!("there is no location {code}"))
+                    .hint("torso location list shows the locations")
+            })
     }
 }
 

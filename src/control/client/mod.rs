@@ -111,16 +111,25 @@ impl Client {
         }
     }
 
-    /// The same without retries, for a caller that retries by itself.
-    fn trying_once(&self) -> Self {
+    /// The same with another policy.
+    #[must_use]
+    pub fn with_policy(&self, policy: RetryPolicy) -> Self {
         Self {
-            http: self.http.trying_once(),
+            http: self.http.with_policy(policy),
             organization: self.organization.clone(),
             skipped: RefCell::default(),
             minted: RefCell::default(),
             fleet: None,
             notes: None,
         }
+    }
+
+    /// The same without retries, for a caller that retries by itself.
+    fn trying_once(&self) -> Self {
+        self.with_policy(RetryPolicy {
+            tries: 1,
+            ..self.http.patience
+        })
     }
 
     /// Warnings about items that were left out of lists since the last call: one that torso cannot read, such as a name that

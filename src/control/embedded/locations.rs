@@ -79,32 +79,27 @@ impl LocationOperations for Embedded {
         Ok(all.into_vec())
     }
 
+    fn check_new_location(&self, new: &NewLocation) -> Result<()> {
+        check_builtin(new)?;
+        match self.read()? {
+            Some(view) => check_new(self, &view, new).map(drop),
+            None => new.dir.as_deref().map_or(Ok(()), check_directory),
+        }
+    }
+
+    fn check_removable_location(&self, code: &LocationCode) -> Result<()> {
+        self.get_location(code)?;
+        match self.read()? {
+            Some(view) => check_removable(&view, code).map(drop),
+            None => Err(not_removable(code)),
+        }
+    }
+
     fn add_location(&self, new: &NewLocation) -> Result<Location> {
         let code = &new.code;
-        check_coordinates(new)?;
-        let builtin = builtin_locations::find(code.as_str()).is_some() || code.as_str() == LOCAL;
-        if builtin && new.dir.is_none() {
-            return Err(
-                Error::new(Code::LocationExists, format!("location {code} is built in")).hint(format!(
-                    "it can be used at once; --dir gives it a directory, torso location show {code} shows it"
-                )),
-            );
-        }
+        let builtin = check_builtin(new)?;
         let change = self.change()?;
-        if change.locations.contains_key(code) {
-            return Err(
-                Error::new(Code::LocationExists, format!("location {code} exists already"))
-                    .hint(format!("torso location show {code} shows it")),
-            );
-        }
-        if change.catalog.locations_in_use()?.contains(code) {
-            return Err(in_use(code, "its directory cannot be changed now"));
-        }
-        let dir = new
-            .dir
-            .as_deref()
-            .map(|dir| usable_dir(self, &change, dir))
-            .transpose()?;
+        let dir = check_new(self, &change, new)?;
         if let Some(dir) = &dir {
             self.engine.open_location(code.as_str(), dir)?;
         }
@@ -140,16 +135,7 @@ impl LocationOperations for Embedded {
     fn remove_location(&self, code: &LocationCode) -> Result<Location> {
         let location = self.get_location(code)?;
         let change = self.change()?;
-        let Some(row) = change.locations.get(code) else {
-            return Err(Error::new(
-                Code::Conflict,
-                format!("location {code} is built in and has nothing to remove"),
-            )
-            .hint("locations that you added can be removed: torso location list"));
-        };
-        if change.catalog.locations_in_use()?.contains(code) {
-            return Err(in_use(code, "it cannot be removed"));
-        }
+        let row = check_removable(&change, code)?;
         change.commit(|catalog| {
             catalog.delete_retained_instances(code)?;
             catalog.delete_location(code)
@@ -186,6 +172,64 @@ fn describe(
         node: None,
         code,
     }
+}
+
+/// Whether a location that is to be added is built in, which it may be if it gets a directory.
+fn check_builtin(new: &NewLocation) -> Result<bool> {
+    let code = &new.code;
+    check_coordinates(new)?;
+    let builtin = builtin_locations::find(code.as_str()).is_some() || code.as_str() == LOCAL;
+    if builtin && new.dir.is_none() {
+        return Err(
+            Error::new(Code::LocationExists, format!("location {code} is built in")).hint(format!(
+                "it can be used at once; --dir gives it a directory, torso location show {code} shows it"
+            )),
+        );
+    }
+    Ok(builtin)
+}
+
+/// Fails where a location is there or in use, or its directory cannot be one. Returns the directory as an absolute path.
+fn check_new(plane: &Embedded, view: &CatalogView<'_>, new: &NewLocation) -> Result<Option<PathBuf>> {
+    let code = &new.code;
+    if view.locations.contains_key(code) {
+        return Err(
+            Error::new(Code::LocationExists, format!("location {code} exists already"))
+                .hint(format!("torso location show {code} shows it")),
+        );
+    }
+    if view.catalog.locations_in_use()?.contains(code) {
+        return Err(in_use(code, "its directory cannot be changed now"));
+    }
+    let dir = new.dir.as_deref().map(|dir| usable_dir(plane, view, dir)).transpose()?;
+    dir.as_deref().map_or(Ok(()), check_directory)?;
+    Ok(dir)
+}
+
+/// Fails where something else than a directory is at a path.
+fn check_directory(dir: &Path) -> Result<()> {
+    if dir.exists() && !dir.is_dir() {
+        let error = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+        return Err(Error::io(error, format!("cannot make the directory {}", dir.display())));
+    }
+    Ok(())
+}
+
+/// What the user added of a location. Fails where that is nothing, or in use.
+fn check_removable<'v>(view: &'v CatalogView<'_>, code: &LocationCode) -> Result<&'v LocationRow> {
+    let row = view.locations.get(code).ok_or_else(|| not_removable(code))?;
+    if view.catalog.locations_in_use()?.contains(code) {
+        return Err(in_use(code, "it cannot be removed"));
+    }
+    Ok(row)
+}
+
+fn not_removable(code: &LocationCode) -> Error {
+    Error::new(
+        Code::Conflict,
+        format!("location {code} is built in and has nothing to remove"),
+    )
+    .hint("locations that you added can be removed: torso location list")
 }
 
 fn check_coordinates(new: &NewLocation) -> Result<()> {

@@ -15,6 +15,22 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+#[test]
+fn dev_as_a_dry_run_says_what_it_would_serve_and_makes_nothing() {
+    let world = World::new();
+    let line = |file: &str| {
+        let mut command =
+            world.torso_command(["dev", "--dry-run", "--json", "--port", "0", "--db-file", file, "--sqld"]);
+        command.arg(sqld::program());
+        crate::support::Run::of(command)
+    };
+    let plan = line("new.db").success().json();
+    assert_eq!(plan["steps"][0], "make the file new.db", "{plan}");
+    assert!(!world.work().join("new.db").exists());
+    let _serving = Dev::start(&world, &["--db-file", "served.db"]);
+    line("served.db").fails(7, "database_busy");
+}
+
 /// A running `torso dev`; killed when it is dropped.
 struct Dev {
     process: Child,

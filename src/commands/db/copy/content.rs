@@ -5,6 +5,7 @@ use super::Ends;
 use crate::commands::db::endpoint::QualifiedName;
 use crate::commands::db::reach;
 use crate::commands::interruption::check_interrupted;
+use crate::commands::preconditions;
 use crate::context::Context;
 use crate::control::Staging;
 use crate::control::names::{DatabaseName, GroupName, LocationCode};
@@ -74,6 +75,8 @@ pub(super) fn create_from_file(
 
 /// Replaces the content of a database by that of a complete file.
 pub(in crate::commands::db) fn replace_by_file(to: &Context, former: &Database, content: &Path) -> Result<()> {
+    let size = std::fs::metadata(content).map_or(0, |metadata| metadata.len());
+    preconditions::check_room_for_replacement(to, &former.name, size)?;
     match to.server_if_any()? {
         None => replace_file(to, former, content),
         Some(_) => replace_on_server(to, former, content),
@@ -83,15 +86,6 @@ pub(in crate::commands::db) fn replace_by_file(to: &Context, former: &Database, 
 /// Puts a complete file in the place of a database's content, on this machine.
 fn replace_file(to: &Context, database: &Database, content: &Path) -> Result<()> {
     let (plane, name) = (to.control()?, &database.name);
-    let limit: u64 = plane.get_configuration(name)?.size_limit.parse().unwrap_or(0);
-    let size = std::fs::metadata(content).map_or(0, |metadata| metadata.len());
-    if limit > 0 && size > limit {
-        return Err(Error::new(
-            Code::SizeLimit,
-            format!("database {name} would have {size} bytes, more than its size limit of {limit}"),
-        )
-        .hint(format!("torso db config set {name} size-limit {size}")));
-    }
     let connection = plane.connection_to_write(name)?;
     let file = reach::file(&connection)
         .ok_or_else(|| Error::new(Code::Unsupported, format!("database {name} is not a file")))?;

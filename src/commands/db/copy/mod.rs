@@ -8,14 +8,14 @@ mod content;
 mod replacement;
 
 pub(super) use content::{read_content, rebuild, replace_by_file, write_to_file};
-pub(super) use replacement::{ReplacedContent, ReplacementWish, check_replaceable, replace_by_source};
+pub(super) use replacement::{ReplacedContent, ReplacementWish, replace_by_source};
 
 use super::create::{NewPlacement, existing};
 use super::endpoint::{Endpoint, QualifiedName};
 use super::find;
 use crate::commands::answers::{self, Done};
 use crate::commands::committed::Committed;
-use crate::commands::{DryRun, completers, default_location};
+use crate::commands::{DryRun, completers, default_location, preconditions};
 use crate::context::Context;
 use crate::control::if_allowed;
 use crate::control::names::{ContextName, DatabaseName, GroupName};
@@ -177,7 +177,14 @@ fn create(ctx: &Context, args: &Args, ends: Ends<'_>, original: &Database) -> Re
         group: args.place.group.as_ref(),
         group_by_flag: args.place.group.is_some(),
     };
-    let location = if_allowed(default_location::choose(ends.to, &wish))?.map(|choice| choice.location);
+    if let Some(group) = args.place.group.as_ref() {
+        preconditions::check_group(ends.to, group)?;
+    }
+    let choice = if_allowed(default_location::choose(ends.to, &wish))?;
+    if let Some(choice) = choice.as_ref().filter(|choice| choice.is_of_user()) {
+        preconditions::check_location(ends.to, &choice.location)?;
+    }
+    let location = choice.map(|choice| choice.location);
     if args.dry.dry_run {
         let at = location.map_or_else(String::new, |location| format!(" at {location}"));
         return answers::plan(

@@ -3,9 +3,9 @@
 
 use super::Ends;
 use super::content::{SourceContent, replace_by_file};
-use crate::commands::answers;
 use crate::commands::committed::Committed;
 use crate::commands::db::create::NewPlacement;
+use crate::commands::{answers, preconditions};
 use crate::context::Context;
 use crate::control::types::Database;
 use crate::error::{Code, Error, Result};
@@ -40,6 +40,10 @@ pub(in crate::commands::db) fn replace_by_source(
 ) -> Result<Option<ReplacedContent>> {
     let name = &former.name;
     check_stays(wish.place, ends, former)?;
+    preconditions::check_replaceable(former)?;
+    if let Some(size) = original.size_bytes {
+        preconditions::check_room_for_replacement(ends.to, name, size)?;
+    }
     if wish.dry_run {
         let step = format!(
             "replace the content of {} by that of {}; its id, URL, tokens, replicas and settings stay",
@@ -47,7 +51,6 @@ pub(in crate::commands::db) fn replace_by_source(
         );
         return answers::plan(ctx, vec![step]).map(|()| None);
     }
-    check_replaceable(former)?;
     ctx.confirm(
         wish.is_confirmed,
         &format!("replace the content of database {}", ends.target),
@@ -74,25 +77,6 @@ pub(in crate::commands::db) fn replace_by_source(
         summary: content.summary,
         compared,
     }))
-}
-
-/// Refuses a database whose content is not to be replaced: one with delete protection, and one whose writes are blocked.
-pub(in crate::commands::db) fn check_replaceable(database: &Database) -> Result<()> {
-    let name = &database.name;
-    if database.block_writes {
-        return Err(
-            Error::new(Code::Blocked, format!("writes to database {name} are blocked"))
-                .hint(format!("torso db config set {name} block-writes off")),
-        );
-    }
-    if !database.delete_protection {
-        return Ok(());
-    }
-    Err(Error::new(
-        Code::DeleteProtected,
-        format!("database {name} is protected from deletion"),
-    )
-    .hint(format!("torso db config set {name} delete-protection off")))
 }
 
 /// Fails where the options say that a database whose content is replaced would be elsewhere.

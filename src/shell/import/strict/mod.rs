@@ -270,13 +270,15 @@ fn interrupted() -> Error {
     Error::new(Code::Interrupted, "the import was interrupted; nothing was changed")
 }
 
+/// The error about a file without a header.
+pub fn empty_file(name: &str) -> Error {
+    Error::new(Code::InvalidCsv, format!("{name}: the file is empty")).hint("the first line must name the columns")
+}
+
 fn survey(file: &mut File, length: u64, options: &mut StrictOptions<'_>) -> Result<Survey> {
     let mut records = Checked::new(file, options);
     if !records.next(None)? {
-        return Err(
-            Error::new(Code::InvalidCsv, format!("{}: the file is empty", options.name))
-                .hint("the first line must name the columns"),
-        );
+        return Err(empty_file(options.name));
     }
     records.check_utf8()?;
     let header: Vec<String> = records

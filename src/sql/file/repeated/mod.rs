@@ -86,8 +86,13 @@ impl FileSession {
         if let Err(error) = sink.prepared(&prepared) {
             return RepeatedOutcome::Failed(Failure::Sink(error));
         }
+        let was_in_transaction = !self.connection.is_autocommit();
         if let Err(error) = statement.raw_execute() {
             drop(statement);
+            if was_in_transaction && self.connection.is_autocommit() {
+                // OR ROLLBACK: the schema is another now, so preparing it again says nothing.
+                return RepeatedOutcome::Failed(failure(error, Phase::Step));
+            }
             // If another program has changed the schema, the statement as written would fail when it is prepared.
             return RepeatedOutcome::Failed(match self.connection.prepare(&sql[..consumed]) {
                 Ok(_) => failure(error, Phase::Step),
