@@ -1,3 +1,4 @@
 //! Several machines, in network namespaces: the link between them, with real libSQL servers at its ends, over a network that breaks.
 
+mod nodes;
 mod replication;
