@@ -16,6 +16,9 @@ pub struct Verification {
     pub hash: String,
     /// The primary first.
     pub instances: Vec<VerifiedInstance>,
+    /// The locations of replicas on other machines, which cannot be read together with the primary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_compared: Vec<LocationCode>,
 }
 
 /// An instance that was compared with the primary.

@@ -7,6 +7,7 @@ use super::metrics_text::MetricsText;
 use crate::control::hosted::{
     BackupStatus, Confinement, Hosted, InstanceGauge, ProcessStatus, Route, VerificationStatus,
 };
+use crate::control::node_status::{NodeState, NodeStatus};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -26,6 +27,36 @@ pub(super) fn write(text: &mut MetricsText, hosted: &Hosted, with_names: bool) {
         write_backups(text, &status);
     }
     write_verification(text, &hosted.verification_status());
+    write_nodes(text, &hosted.node_statuses());
+}
+
+/// Locations on other machines.
+fn write_nodes(text: &mut MetricsText, nodes: &[NodeStatus]) {
+    let name = "torso_node_connected";
+    text.begin(
+        name,
+        Gauge,
+        "Whether the machine of a location was heard of in the last seconds.",
+    );
+    for node in nodes {
+        let connected = u8::from(node.state == NodeState::Connected);
+        text.push(name, &[("location", &node.location)], connected);
+    }
+    let name = "torso_node_last_contact_seconds";
+    let help = "When it was last heard of, in seconds since 1970; absent if not since the server's start.";
+    text.begin(name, Gauge, help);
+    for node in nodes {
+        if let Some(at) = node.last_contact_at {
+            text.push(name, &[("location", &node.location)], at.as_second());
+        }
+    }
+    let name = "torso_node_free_bytes";
+    text.begin(name, Gauge, "Bytes that are free on its disk, as it said last.");
+    for node in nodes {
+        if let Some(bytes) = node.free_bytes {
+            text.push(name, &[("location", &node.location)], bytes);
+        }
+    }
 }
 
 /// Comparisons of replicas with their primaries.

@@ -160,6 +160,11 @@ fn instance(server: &Deployment, location: &str) -> String {
         .map_or_else(String::new, |state| state.as_str().unwrap().to_owned())
 }
 
+/// What `torso doctor` says of the server.
+fn findings(server: &Deployment) -> String {
+    server.ok("GET", "/v1/check", None).to_string()
+}
+
 fn await_instance(server: &Deployment, machine: &Machine, wanted: &str) {
     until_or(
         &format!("the replica is {wanted}"),
@@ -205,6 +210,16 @@ fn node_joins_and_replicates_across_stops_of_both_sides() {
     // The machine is stopped, and misses a row.
     machine.signal(Signal::SIGTERM);
     assert!(machine.ended().success(), "{}", machine.log());
+    until(
+        "doctor says that it is away",
+        || findings(&server),
+        |findings| findings.contains("node_away"),
+    );
+    let metrics = server.request("GET", "/metrics").send().unwrap().text().unwrap();
+    assert!(
+        metrics.contains("torso_node_connected{location=\"fra\"} 0"),
+        "{metrics}"
+    );
     database.sql(&["INSERT INTO t VALUES (6)"]).unwrap();
     machine.start(None);
     until("the row arrives", || machine.rows(), |rows| *rows == Some(6));
@@ -318,4 +333,13 @@ fn node_stream_for_an_old_epoch_or_another_pool_is_refused_and_logged() {
     let mut answer = [0; 1];
     assert_eq!(stream.read(&mut answer).unwrap(), 1);
     assert_eq!(answer[0], 0x15, "an alert of TLS");
+    // It ends when the location is not to have the pool any more, which the server finds out for the next question.
+    let _open = TcpStream::connect(port.address()).unwrap();
+    server.ok("DELETE", "/v1/groups/default/locations/fra", None);
+    client.request("wanted", &json!({ "generation": 0 })).unwrap();
+    until(
+        "the stream is ended",
+        || server.log(),
+        |log| log.contains("stream ended from here"),
+    );
 }

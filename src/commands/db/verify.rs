@@ -37,6 +37,11 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         .map(|instance| instance.location.to_string())
         .collect();
     ctx.ui.show(&verified)?;
+    for location in &verified.not_compared {
+        ctx.ui.warn(format!(
+            "the replica at {location} is on another machine and was not compared"
+        ));
+    }
     if differing.is_empty() {
         return Ok(());
     }

@@ -16,13 +16,14 @@ impl Embedded {
     /// Compares all instances of a database at one position. `barrier` holds back what clients write until all are open; the
     /// comparison itself delays nobody. With `repair`, replicas that differ are copied again.
     pub fn verify_behind(&self, name: &DatabaseName, repair: bool, barrier: &dyn WriteBarrier) -> Result<Verification> {
-        let (locations, first) = self.compare_instances(name, barrier)?;
+        let first = self.compare_instances(name, barrier)?;
         // What was in flight between a log and a file is no difference.
-        let (locations, report) = match first.replicas.iter().any(Option::is_some) {
-            true => self.compare_instances(name, barrier)?,
-            false => (locations, first),
+        let differs = first.differing().next().is_some();
+        let mut verified = if differs {
+            self.compare_instances(name, barrier)?
+        } else {
+            first
         };
-        let mut verified = describe(name, &locations, &report);
         self.note_verified(&verified)?;
         let differing: Vec<LocationCode> = verified.differing().map(|instance| instance.location.clone()).collect();
         if !repair || differing.is_empty() {
@@ -36,8 +37,7 @@ impl Embedded {
                     .copy_again(&change.site(&row.primary, &row), &change.site(location, &row))?;
             }
         }
-        let (locations, report) = self.compare_instances(name, barrier)?;
-        let after = describe(name, &locations, &report);
+        let after = self.compare_instances(name, barrier)?;
         for instance in &mut verified.instances {
             let now = after.instances.iter().find(|now| now.location == instance.location);
             instance.repaired = !instance.is_equal && now.is_some_and(|now| now.is_equal);
@@ -61,26 +61,30 @@ impl Embedded {
         Ok(())
     }
 
-    /// Compares once. Returns the locations, the primary's first, and what was found.
-    fn compare_instances(
-        &self,
-        name: &DatabaseName,
-        barrier: &dyn WriteBarrier,
-    ) -> Result<(Vec<LocationCode>, ContentComparison)> {
-        let (locations, open) = {
+    /// Compares once.
+    fn compare_instances(&self, name: &DatabaseName, barrier: &dyn WriteBarrier) -> Result<Verification> {
+        let (opened, open) = {
             let change = self.change()?;
             let row = change.database(name)?;
             open_instances(&change, &row, barrier)?
         };
-        Ok((locations, open()?))
+        Ok(describe(name, opened, &open()?))
     }
+}
+
+/// The instances that are compared, and those that are not.
+struct OpenedInstances {
+    /// The primary's location first.
+    locations: Vec<LocationCode>,
+    /// On other machines.
+    elsewhere: Vec<LocationCode>,
 }
 
 fn open_instances(
     change: &Change<'_>,
     row: &DatabaseRow,
     barrier: &dyn WriteBarrier,
-) -> Result<(Vec<LocationCode>, OpenContent)> {
+) -> Result<(OpenedInstances, OpenContent)> {
     check_primary(change, row)?;
     if let Some((location, error)) = change.reach(&row.id)?.failures.into_iter().next() {
         return Err(Error::new(
@@ -92,7 +96,7 @@ fn open_instances(
     }
     // What is on another machine cannot be read together with what is on this one.
     let is_here = |location: &LocationCode| change.plane.engine.local_files(&change.site(location, row)).is_ok();
-    let replicas: Vec<LocationCode> = change.want(row)?.replicas.into_iter().filter(is_here).collect();
+    let (replicas, elsewhere): (Vec<LocationCode>, _) = change.want(row)?.replicas.into_iter().partition(is_here);
     let sites: Vec<_> = replicas.iter().map(|location| change.site(location, row)).collect();
     let ids = [row.id.clone()];
     let mut held = HeldWrites::hold(barrier, &ids);
@@ -102,12 +106,12 @@ fn open_instances(
     held.now.extend(placed(change, row.clone()));
     drop(held);
     let locations = std::iter::once(row.primary.clone()).chain(replicas).collect();
-    Ok((locations, open?))
+    Ok((OpenedInstances { locations, elsewhere }, open?))
 }
 
-fn describe(name: &DatabaseName, locations: &[LocationCode], report: &ContentComparison) -> Verification {
+fn describe(name: &DatabaseName, opened: OpenedInstances, report: &ContentComparison) -> Verification {
     let differences = std::iter::once(&None).chain(&report.replicas);
-    let instances = locations.iter().zip(differences).enumerate();
+    let instances = opened.locations.into_iter().zip(differences).enumerate();
     Verification {
         database: name.clone(),
         tables: report.tables,
@@ -115,13 +119,14 @@ fn describe(name: &DatabaseName, locations: &[LocationCode], report: &ContentCom
         hash: report.hash.clone(),
         instances: instances
             .map(|(n, (location, difference))| VerifiedInstance {
-                location: location.clone(),
+                location,
                 role: if n == 0 { Role::Primary } else { Role::Replica },
                 is_equal: difference.is_none(),
                 difference: difference.clone().map(table_difference),
                 repaired: false,
             })
             .collect(),
+        not_compared: opened.elsewhere,
     }
 }
 

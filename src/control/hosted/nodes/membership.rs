@@ -40,6 +40,7 @@ impl Shared {
     /// Makes a location one of another machine, or lets another machine take its place; returns what that machine joins with.
     pub(in crate::control::hosted) fn invite_node(&self, location: &LocationCode) -> Result<NodeInvitation> {
         let link = self.nodes.listening()?;
+        let _deciding = lock(&self.nodes.membership);
         self.sqld()?;
         if builtin_locations::find(location.as_str()).is_none() {
             return Err(
@@ -79,6 +80,7 @@ impl Shared {
 
     /// Makes a location one of the server's own again. Refused while anything is wanted there.
     pub(in crate::control::hosted) fn remove_node(&self, location: &LocationCode) -> Result<()> {
+        let _deciding = lock(&self.nodes.membership);
         let row = self.nodes.row(location.as_str()).ok_or_else(|| {
             Error::new(
                 Code::LocationNotFound,
@@ -139,6 +141,7 @@ impl Shared {
     /// Lets a machine be the location of its token, in place of the one that was it before.
     pub(super) fn join_node(&self, request: &JoinRequest) -> Result<JoinApproval> {
         let token_hash = hash(request.token.expose());
+        let _deciding = lock(&self.nodes.membership);
         let now = Timestamp::now();
         let again = "torso location add LOCATION --node prints another one";
         let rows = lock(&self.nodes.rows).clone();

@@ -1,6 +1,7 @@
 //! Locations on other machines, as their server sees them. Who may be which is in `membership`, what each is to run in `wanted`, and
-//! what it is answered over the link in `handler`.
+//! what it is answered over the link in `handler`. `check` is what `torso doctor` says of them.
 
+mod check;
 mod handler;
 mod membership;
 mod wanted;
@@ -11,7 +12,7 @@ use super::store::{AccountStore, NodeRow};
 use super::{Hosted, Shared};
 use crate::control::names::LocationCode;
 use crate::control::node_status::{NodeState, NodeStatus};
-use crate::engine::remote::RemoteLocations;
+use crate::engine::remote::{RemoteLocations, WantedState};
 use crate::error::{Code, Error, Result};
 use crate::link::{Authority, LinkServer};
 use crate::sync::lock;
@@ -30,6 +31,8 @@ pub(super) struct Nodes {
     /// What they have reported.
     pub remote: RemoteLocations,
     rows: Mutex<BTreeMap<LocationCode, NodeRow>>,
+    /// Held while it is decided who is a location, and recorded.
+    membership: Mutex<()>,
     wanted: Arc<WantedStates>,
     /// None where the server does not listen for them.
     listening: OnceLock<ListeningLink>,
@@ -55,6 +58,18 @@ impl Nodes {
     /// Whether a location is on another machine.
     pub fn has(&self, location: &LocationCode) -> bool {
         self.remote.has(location.as_str())
+    }
+
+    /// Ends the streams to a location that are for what is not wanted there any more, or for another epoch of it.
+    fn end_unwanted_streams(&self, location: &str, state: &WantedState) {
+        let Some(listening) = self.listening.get() else { return };
+        listening.server.end_streams(|node, target| {
+            let is_wanted = state
+                .pools
+                .get(&target.pool)
+                .is_some_and(|pool| pool.organization == target.organization && pool.epoch == target.epoch);
+            node.location() == location && !is_wanted
+        });
     }
 
     fn listening(&self) -> Result<&ListeningLink> {
@@ -85,6 +100,12 @@ impl Hosted {
             address,
         });
         Ok(())
+    }
+
+    /// The state of each location on another machine, ordered by code.
+    #[must_use]
+    pub fn node_statuses(&self) -> Vec<NodeStatus> {
+        self.shared.node_statuses()
     }
 
     /// The locations of other machines that cannot be reached, because the server does not listen for them.

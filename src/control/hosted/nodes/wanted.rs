@@ -49,19 +49,19 @@ impl WantedStates {
         lock(&self.states).get(location).map_or(0, |state| state.generation)
     }
 
-    /// Takes what is wanted at a location; returns it with its generation, which is higher if it is another thing than before, and than
-    /// before the server's start.
-    fn take(&self, location: &str, state: WantedState) -> WantedState {
+    /// Takes what is wanted at a location; returns it with its generation, and whether it is another thing than before. Then the
+    /// generation is higher, also than before the server's start.
+    fn take(&self, location: &str, state: WantedState) -> (WantedState, bool) {
         let mut states = lock(&self.states);
         match states.get(location) {
-            Some(known) if known.equals(&state) => known.clone(),
+            Some(known) if known.equals(&state) => (known.clone(), false),
             known => {
                 let last = known.map_or(0, |known| known.generation);
                 let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
                 let generation = now.max(last + 1);
                 let state = WantedState { generation, ..state };
                 states.insert(location.to_owned(), state.clone());
-                state
+                (state, true)
             }
         }
     }
@@ -73,7 +73,11 @@ impl Shared {
         let replicas = self.wanted_replicas()?;
         let engine = self.sqld()?;
         let state = WantedState::of(location, &replicas, &|pool| engine.replica_keys(pool))?;
-        Ok((replicas, self.nodes.wanted.take(location, state)))
+        let (state, is_new) = self.nodes.wanted.take(location, state);
+        if is_new {
+            self.nodes.end_unwanted_streams(location, &state);
+        }
+        Ok((replicas, state))
     }
 
     /// Fails where a catalog cannot be read: nothing is concluded from what is not known.
@@ -137,11 +141,12 @@ mod tests {
             generation: 0,
             pools: BTreeMap::from([("p".to_owned(), pool)]),
         };
-        let first = states.take("lhr", with.clone());
-        assert!(first.generation > 0);
-        assert_eq!(states.take("lhr", with.clone()).generation, first.generation);
-        let second = states.take("lhr", WantedState::default());
-        let third = states.take("lhr", with);
+        let (first, is_new) = states.take("lhr", with.clone());
+        assert!(first.generation > 0 && is_new);
+        let (again, is_new) = states.take("lhr", with.clone());
+        assert!(again.generation == first.generation && !is_new);
+        let (second, _) = states.take("lhr", WantedState::default());
+        let (third, _) = states.take("lhr", with);
         assert!(first.generation < second.generation && second.generation < third.generation);
         assert_eq!(states.generation("lhr"), third.generation);
         assert_eq!(states.generation("fra"), 0);

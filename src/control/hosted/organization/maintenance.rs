@@ -26,6 +26,11 @@ impl MaintenanceOperations for OrganizationPlane<'_> {
             groups.retain(|group| self.rights.group.as_ref().is_none_or(|own| group.name == *own));
             found.extend(self.shared.check_backups(&self.organization.id, &groups));
             found.extend(self.shared.check_verification(&self.organization.id, &groups));
+            let used = groups
+                .iter()
+                .flat_map(|group| group.locations.iter().cloned())
+                .collect();
+            found.extend(self.shared.check_nodes(&used));
             for finding in &mut found {
                 finding.message = finding.message.replace(&*dir, "…");
                 finding.fix = finding.fix.take().map(|fix| fix.replace(&*dir, "…"));
