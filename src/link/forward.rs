@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -25,6 +25,8 @@ const OPEN: Duration = Duration::from_secs(4);
 pub struct ForwardedPort {
     address: SocketAddr,
     target: watch::Sender<StreamTarget>,
+    /// Held by each connection that is carried.
+    carried: Arc<()>,
     accepting: JoinHandle<()>,
 }
 
@@ -45,10 +47,12 @@ impl ForwardedPort {
         let _entered = runtime.enter();
         let listener = TcpListener::from_std(listener).map_err(failed)?;
         let (target, targets) = watch::channel(target);
+        let carried = Arc::new(());
         Ok(Self {
             address,
             target,
-            accepting: tokio::spawn(accept(listener, shared, targets)),
+            carried: Arc::clone(&carried),
+            accepting: tokio::spawn(accept(listener, shared, targets, carried)),
         })
     }
 
@@ -56,6 +60,13 @@ impl ForwardedPort {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether a connection is carried now: the server allows it, and the primary takes it.
+    #[must_use]
+    pub fn is_carrying(&self) -> bool {
+        // This, and the one that accepts.
+        Arc::strong_count(&self.carried) > 2
     }
 
     /// Leads the port elsewhere. Its connections end if that is another target; new ones go there.
@@ -74,13 +85,19 @@ impl Drop for ForwardedPort {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<ConnectionState>, targets: watch::Receiver<StreamTarget>) {
+async fn accept(
+    listener: TcpListener,
+    shared: Arc<ConnectionState>,
+    targets: watch::Receiver<StreamTarget>,
+    carried: Arc<()>,
+) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let (shared, targets) = (Arc::clone(&shared), targets.clone());
+                let carried = Arc::downgrade(&carried);
                 tokio::spawn(async move {
-                    if let Err(error) = carry(stream, &shared, targets).await {
+                    if let Err(error) = carry(stream, &shared, targets, &carried).await {
                         shared.note_error(&error);
                         tracing::warn!(
                             server = shared.server(),
@@ -104,6 +121,7 @@ async fn carry(
     mut stream: TcpStream,
     shared: &ConnectionState,
     mut targets: watch::Receiver<StreamTarget>,
+    carried: &Weak<()>,
 ) -> Result<()> {
     let _ = stream.set_nodelay(true);
     let target = targets.borrow_and_update().clone();
@@ -118,8 +136,9 @@ async fn carry(
             format!("the server opened no stream for {target} in time"),
         )
     })??;
+    let _carried = carried.upgrade();
     tokio::select! {
-        carried = bridge(&mut stream, &mut remote) => tracing::debug!(%target, ?carried, "stream ended"),
+        bytes = bridge(&mut stream, &mut remote) => tracing::debug!(%target, ?bytes, "stream ended"),
         // An error means that the port is closed.
         _ = targets.changed() => tracing::debug!(%target, "stream ended: its port leads elsewhere"),
     }

@@ -13,7 +13,7 @@ use torso::control::ControlPlane;
 use torso::control::embedded::Embedded;
 use torso::control::promotion::ForcedPromotion;
 use torso::control::types::{Connection, InstanceState};
-use torso::engine::remote::{NodeEngine, PlacedEngine, RemoteLocations, ReplicaSite, WantedState};
+use torso::engine::remote::{NodeEngine, PlacedEngine, RemoteLocations, ReplicaSite, WantedSource, WantedState};
 use torso::engine::sqld::{Access, SqldEngine};
 use torso::error::Code;
 
@@ -74,11 +74,13 @@ impl SharedMachines {
             let primary = &replicas.iter().find(of_pool).unwrap().primary;
             server.log_address(primary).map(|address| address.port())
         };
-        let Ok(_) = self.node.apply(&wanted, &port) else { return };
+        let Ok(_) = self.node.apply(&wanted, WantedSource::Server, &port) else {
+            return;
+        };
         let answer = self
             .placed()
             .receive_report(REMOTE, self.node.report().unwrap(), &replicas);
-        self.node.note_answer(Some(&answer));
+        self.node.note_answer(Some(&answer), &|_| true);
     }
 }
 
@@ -260,6 +262,41 @@ fn remote_location_that_is_away_blocks_nobody_and_catches_up() {
     let report = || machines.shared.remote.last_report(REMOTE).unwrap().report;
     until("nothing is left there", || report().instances.is_empty());
     assert_eq!(rows(&machines, "two", "fra"), 1);
+}
+
+#[test]
+fn remote_copy_of_an_earlier_epoch_stays_until_the_new_one_has_everything() {
+    let machines = Machines::connected();
+    let plane = machines.plane();
+    create(&*plane, "app", "ams");
+    write(&machines, "app", "create table t (x); insert into t values (1)");
+    plane.add_instance(&db("app"), &at("iad")).unwrap();
+    plane.add_instance(&db("app"), &at(REMOTE)).unwrap();
+    let shared = &machines.shared;
+    let instances = || {
+        let report = shared.node.report().unwrap();
+        report.instances.into_keys().collect::<Vec<_>>()
+    };
+    let [before] = <[String; 1]>::try_from(instances()).unwrap();
+    shared.is_connected.store(false, Ordering::SeqCst);
+    plane.promote_instance(&db("app"), &at("iad")).unwrap();
+    // It hears of the new epoch, and has no way to the new primary.
+    let server = shared.server.lock().unwrap().clone();
+    let wanted = WantedState::of(REMOTE, &shared.wanted(), &|pool| server.replica_keys(pool)).unwrap();
+    let no_way = |_: &str, _: &_| Err(torso::error::Error::new(Code::Unavailable, "no way"));
+    let applied = shared.node.apply(&wanted, WantedSource::Server, &no_way).unwrap();
+    assert_eq!(applied.retained, 1, "{applied:?}");
+    assert!(instances().contains(&before));
+    // A state of a file removes nothing, whatever it lacks.
+    let nothing = WantedState::default();
+    let applied = shared.node.apply(&nothing, WantedSource::File, &no_way).unwrap();
+    assert!(applied.retained > 0 && instances().contains(&before), "{applied:?}");
+    machines.connect();
+    until("only the new one is left", || {
+        let all = instances();
+        all.len() == 1 && all[0] != before
+    });
+    assert_eq!(rows(&machines, "app", REMOTE), 1);
 }
 
 #[test]

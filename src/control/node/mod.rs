@@ -16,7 +16,7 @@ pub use settings::NodeSettings;
 
 use crate::control::embedded::lock::Lock;
 use crate::engine::disk;
-use crate::engine::remote::{NodeEngine, ReportAnswer, WantedPool, WantedState};
+use crate::engine::remote::{NodeEngine, ReportAnswer, WantedPool, WantedSource, WantedState};
 use crate::engine::sqld::SqldEngine;
 use crate::error::{Code, Error, Result};
 use crate::link::{self, ForwardedPort, LinkClient, NodeIdentity, StreamTarget};
@@ -165,26 +165,31 @@ struct Node {
 impl Node {
     /// Fetches what is wanted, and has it made so, for as long as the process lives.
     fn follow_wanted(&self) {
-        let mut state = read_json(&self.dir.join(WANTED)).ok().flatten().unwrap_or_default();
-        let mut is_done = self.apply(&state);
+        let mut state = self.stored_state();
+        // What it has is served and follows; only the server's word removes anything.
+        let mut source = WantedSource::File;
+        self.apply(&state, source);
+        let mut is_done = false;
+        // The first request asks for the whole state, whatever this machine has of it.
+        let mut known = 0;
         loop {
             let wait = if is_done { WAIT } else { RETRY };
-            let known = json!({ "generation": state.generation });
-            match self.link.request_within("wanted", &known, wait) {
+            let request = json!({ "generation": known });
+            match self.link.request_within("wanted", &request, wait) {
                 Ok(Some(answer)) => match WantedState::deserialize(&answer) {
                     Ok(wanted) => {
-                        state = wanted;
+                        (state, source, known) = (wanted.clone(), WantedSource::Server, wanted.generation);
                         if let Err(cause) = write_json(&self.dir.join(WANTED), &state) {
                             tracing::warn!(%cause, "what is wanted cannot be stored");
                         }
-                        is_done = self.apply(&state);
+                        is_done = self.apply(&state, source);
                     }
                     Err(cause) => {
                         tracing::error!(%cause, "what is wanted cannot be understood: install the server's version of torso");
                         std::thread::sleep(RETRY);
                     }
                 },
-                Ok(None) if !is_done => is_done = self.apply(&state),
+                Ok(None) if !is_done => is_done = self.apply(&state, source),
                 Ok(None) => {}
                 // The link logs why it is not connected; what the server refuses is only said here.
                 Err(error) if error.code() == Code::Unavailable => std::thread::sleep(PAUSE),
@@ -196,17 +201,29 @@ impl Node {
         }
     }
 
+    /// What was wanted when this machine last heard of it; nothing where that cannot be read.
+    fn stored_state(&self) -> WantedState {
+        let stored = read_json(&self.dir.join(WANTED)).unwrap_or_else(|error| {
+            tracing::error!(
+                cause = error.full_message(),
+                "what was wanted last cannot be read; replicas stay as they are until the server says what is wanted"
+            );
+            None
+        });
+        stored.unwrap_or_default()
+    }
+
     /// Makes what there is what is wanted; returns whether all of it could be done.
-    fn apply(&self, wanted: &WantedState) -> bool {
+    fn apply(&self, wanted: &WantedState, source: WantedSource) -> bool {
         lock(&self.ports).retain(|pool, _| wanted.pools.contains_key(pool));
-        let unreached = match self.engine.apply(wanted, &|name, pool| self.port(name, pool)) {
-            Ok(unreached) => unreached,
+        let applied = match self.engine.apply(wanted, source, &|name, pool| self.port(name, pool)) {
+            Ok(applied) => applied,
             Err(error) => {
                 tracing::error!(cause = error.full_message(), "what is wanted cannot be done");
                 return false;
             }
         };
-        for one in &unreached {
+        for one in &applied.unreached {
             tracing::warn!(
                 instance = one.instance,
                 cause = one.error.full_message(),
@@ -214,8 +231,9 @@ impl Node {
             );
         }
         let (generation, pools) = (wanted.generation, wanted.pools.len());
-        tracing::info!(generation, pools, failures = unreached.len(), "applied what is wanted");
-        unreached.is_empty()
+        let (failures, retained) = (applied.unreached.len(), applied.retained);
+        tracing::info!(generation, pools, failures, retained, "applied what is wanted");
+        applied.is_complete()
     }
 
     /// The port that leads to the primary of a pool.
@@ -250,7 +268,8 @@ impl Node {
             };
             let answer = self.link.request("report", &report);
             let answer = answer.ok().and_then(|answer| ReportAnswer::deserialize(answer).ok());
-            self.engine.note_answer(answer.as_ref());
+            let is_reached = |pool: &str| lock(&self.ports).get(pool).is_some_and(ForwardedPort::is_carrying);
+            self.engine.note_answer(answer.as_ref(), &is_reached);
         }
     }
 }

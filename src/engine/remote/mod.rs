@@ -5,7 +5,7 @@ mod node_engine;
 mod placed;
 mod wanted;
 
-pub use node_engine::{NodeEngine, UnreachedInstance};
+pub use node_engine::{AppliedState, NodeEngine, UnreachedInstance, WantedSource};
 pub use placed::PlacedEngine;
 pub use wanted::{
     InstanceReport, NodeReport, RemotePrimary, ReplicaKeys, ReplicaSite, ReportAnswer, ReportedPosition,

@@ -2,8 +2,8 @@
 //! are sent, and how a pool's primary is reached from here, is the caller's.
 
 use super::{NodeReport, RemotePrimary, ReportAnswer, WantedPool, WantedState};
-use crate::engine::sqld::SqldEngine;
-use crate::engine::{Engine as _, Frame, Site, database_of_instance, disk};
+use crate::engine::sqld::{PrimaryElsewhere, SqldEngine};
+use crate::engine::{Engine as _, Site, database_of_instance, disk};
 use crate::error::{Error, Result};
 use crate::sync::lock;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,33 @@ pub struct NodeEngine {
     /// The directory of the location's pools.
     dir: PathBuf,
     wanted: Mutex<Arc<WantedState>>,
+    /// The instances that had everything when they were last reported.
+    level: Mutex<BTreeSet<String>>,
+}
+
+/// Where a wanted state comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedSource {
+    /// A file of an earlier run: it may be old, and what it does not name may be wanted. So nothing is removed.
+    File,
+    /// The server, in this run.
+    Server,
+}
+
+/// What came of a wanted state.
+#[derive(Debug, Default)]
+pub struct AppliedState {
+    pub unreached: Vec<UnreachedInstance>,
+    /// Instances that are not wanted, and stay for now.
+    pub retained: usize,
+}
+
+impl AppliedState {
+    /// Whether there is nothing left to do.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.unreached.is_empty() && self.retained == 0
+    }
 }
 
 /// What could not be done of a wanted state.
@@ -34,6 +61,7 @@ impl NodeEngine {
             location: location.to_owned(),
             dir,
             wanted: Mutex::default(),
+            level: Mutex::default(),
         }
     }
 
@@ -62,26 +90,20 @@ impl NodeEngine {
     }
 
     /// Makes what there is what is wanted, as far as it can; applying the same again changes nothing. `port` is where this machine
-    /// leads to the primary of a pool. Returns what could not be done.
+    /// leads to the primary of a pool. Returns what could not be done, and how many instances stay until their successors have everything.
     ///
-    /// What is not wanted is removed, if it is a replica: its primary has everything.
+    /// What is not wanted is removed, if it is a replica: its primary has everything. The instance of an earlier epoch stays until that of
+    /// the new one has everything, so that there is a copy at any moment.
     pub fn apply(
         &self,
         wanted: &WantedState,
+        source: WantedSource,
         port: &dyn Fn(&str, &WantedPool) -> Result<u16>,
-    ) -> Result<Vec<UnreachedInstance>> {
+    ) -> Result<AppliedState> {
+        wanted.check_names()?;
         disk::private_dir(&self.dir)?;
         *lock(&self.wanted) = Arc::new(wanted.clone());
-        let mut unreached = Vec::new();
-        for (pool, instance) in self.engine.replicas_in(&self.dir)? {
-            let is_wanted = wanted
-                .pools
-                .get(&pool)
-                .is_some_and(|pool| pool.instances.contains_key(&instance));
-            if !is_wanted && let Err(error) = self.engine.remove(&self.site(&pool, &instance)) {
-                unreached.push(UnreachedInstance { instance, error });
-            }
-        }
+        let mut applied = AppliedState::default();
         for (name, pool) in &wanted.pools {
             let primary = port(name, pool).map(|port| RemotePrimary {
                 location: pool.primary.clone(),
@@ -95,11 +117,38 @@ impl NodeEngine {
                 };
                 if let Err(error) = followed {
                     let instance = instance.clone();
-                    unreached.push(UnreachedInstance { instance, error });
+                    applied.unreached.push(UnreachedInstance { instance, error });
                 }
             }
         }
-        Ok(unreached)
+        self.remove_unwanted(wanted, source, &mut applied)?;
+        Ok(applied)
+    }
+
+    fn remove_unwanted(&self, wanted: &WantedState, source: WantedSource, applied: &mut AppliedState) -> Result<()> {
+        let level = lock(&self.level).clone();
+        for (pool, instance) in self.engine.replicas_in(&self.dir)? {
+            let known = wanted.pools.get(&pool);
+            if known.is_some_and(|pool| pool.instances.contains_key(&instance)) {
+                continue;
+            }
+            if known.is_none() {
+                // Nobody says any more how far its primary is.
+                self.engine.note_primary(&pool, None);
+            }
+            let (database, _) = database_of_instance(&instance);
+            let mut successors = wanted
+                .pools
+                .values()
+                .flat_map(|pool| pool.instances.keys())
+                .filter(|other| database_of_instance(other).0 == database);
+            if source == WantedSource::File || !successors.all(|successor| level.contains(successor)) {
+                applied.retained += 1;
+            } else if let Err(error) = self.engine.remove(&self.site(&pool, &instance)) {
+                applied.unreached.push(UnreachedInstance { instance, error });
+            }
+        }
+        Ok(())
     }
 
     /// What there is now.
@@ -121,19 +170,20 @@ impl NodeEngine {
     }
 
     /// Takes what the primaries' machine has said of them, or, with none, that it cannot be reached. Replicas that are behind follow
-    /// from then on, and are repaired if they do not.
-    pub fn note_answer(&self, answer: Option<&ReportAnswer>) {
+    /// from then on, and are repaired if they do not, while `is_reached` says that there is a way to the primary of their pool.
+    pub fn note_answer(&self, answer: Option<&ReportAnswer>, is_reached: &dyn Fn(&str) -> bool) {
         let wanted = Arc::clone(&lock(&self.wanted));
+        *lock(&self.level) = answer.map(|answer| answer.level.clone()).unwrap_or_default();
         for (name, pool) in &wanted.pools {
-            let logs = answer.map(|answer| {
-                let names: BTreeSet<&String> = pool.instances.keys().collect();
-                let behind = answer.behind.iter().filter(|(instance, _)| names.contains(instance));
-                let logs: BTreeMap<String, Frame> = behind
-                    .map(|(instance, position)| (instance.clone(), position.0))
-                    .collect();
-                logs
+            let primary = answer.map(|answer| {
+                let behind = answer.behind.iter();
+                let own = behind.filter(|(instance, _)| pool.instances.contains_key(*instance));
+                PrimaryElsewhere {
+                    logs: own.map(|(instance, position)| (instance.clone(), position.0)).collect(),
+                    is_reached: is_reached(name),
+                }
             });
-            self.engine.note_primary_logs(name, logs);
+            self.engine.note_primary(name, primary);
         }
     }
 }

@@ -36,9 +36,14 @@ impl PlacedEngine {
         for replica in wanted.iter().filter(|replica| replica.site.location == location) {
             let instance = replica.site.instance();
             let has = report.instances.get(&instance).and_then(|known| known.position);
-            let end = self.local.log_end_now(&replica.primary).filter(|end| end.count > 0);
-            if let Some(end) = end.map(ReportedPosition).filter(|end| has != Some(*end)) {
-                answer.behind.insert(instance, end);
+            match self.local.log_end_now(&replica.primary) {
+                Some(end) if has == Some(ReportedPosition(end)) => {
+                    answer.level.insert(instance);
+                }
+                Some(end) if end.count > 0 => {
+                    answer.behind.insert(instance, ReportedPosition(end));
+                }
+                Some(_) | None => {}
             }
         }
         self.remote.receive(location, report);

@@ -1,10 +1,10 @@
 //! What a location on another machine is to run, and what it says that it runs, as both are sent: the whole state each time.
 
 use crate::engine::{Frame, Site};
-use crate::error::Result as TorsoResult;
+use crate::error::{Code, Error, Result as TorsoResult};
 use crate::secret::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All that a location is to run. What is not in it, is not wanted there.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -96,11 +96,34 @@ impl WantedState {
         Ok(Self { generation: 0, pools })
     }
 
+    /// Fails unless every name in it can be the name of a directory of this machine: it comes from another one.
+    pub fn check_names(&self) -> TorsoResult<()> {
+        for (pool, wanted) in &self.pools {
+            std::iter::once(pool)
+                .chain(wanted.instances.keys())
+                .try_for_each(|name| check_name(name))?;
+        }
+        Ok(())
+    }
+
     /// Whether it has the same content as another one, whatever the generations.
     #[must_use]
     pub fn equals(&self, other: &Self) -> bool {
         self.pools == other.pools
     }
+}
+
+/// Pools and instances are named by ids, location codes and epochs.
+fn check_name(name: &str) -> TorsoResult<()> {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.is_empty() || name.len() > 128 || name.starts_with('-') || !name.bytes().all(is_allowed) {
+        return Err(Error::new(
+            Code::InvalidName,
+            format!("{name:?} can name neither a pool nor an instance"),
+        )
+        .hint("install the same version of torso on all machines"));
+    }
+    Ok(())
 }
 
 /// What a location on another machine says of itself.
@@ -168,6 +191,9 @@ pub struct ReportAnswer {
     /// Where the primaries' logs end of those instances that were not there when they reported, by name. Nothing of pools whose primary
     /// does not run now.
     pub behind: BTreeMap<String, ReportedPosition>,
+    /// The instances that had everything.
+    #[serde(default)]
+    pub level: BTreeSet<String>,
 }
 
 #[cfg(test)]
@@ -229,6 +255,29 @@ mod tests {
         all.pop();
         assert!(!state.equals(&WantedState::of("lhr", &all, &keys).unwrap()));
         assert!(WantedState::of("iad", &all, &keys).unwrap().pools.is_empty());
+    }
+
+    #[test]
+    fn wanted_state_with_a_name_that_leads_elsewhere_is_refused() {
+        let state = |pool: &str, id: &str| WantedState::of("lhr", &[replica("lhr", pool, id, 1)], &keys).unwrap();
+        state("0a-ams", "0b").check_names().unwrap();
+        let long = "a".repeat(129);
+        for name in [
+            "../x",
+            "/tmp/x",
+            "..",
+            ".",
+            "",
+            "a/b",
+            "-x",
+            "a b",
+            "A",
+            "a\0",
+            long.as_str(),
+        ] {
+            assert!(state(name, "0b").check_names().is_err(), "{name:?}");
+            assert!(state("0a-ams", name).check_names().is_err(), "{name:?}");
+        }
     }
 
     #[test]

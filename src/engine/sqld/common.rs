@@ -31,9 +31,17 @@ pub(super) struct Pool {
     keys: Mutex<Arc<LogKeys>>,
     /// Where the primary sends its replication log, once it has been started.
     pub log_port: Mutex<Option<u16>>,
-    /// Where the logs of a primary on another machine end, of the replicas here that have not everything; none while nothing is known
-    /// of that primary.
-    pub elsewhere: Mutex<Option<BTreeMap<String, Frame>>>,
+    /// What is known of a primary on another machine; none while nothing is.
+    pub elsewhere: Mutex<Option<PrimaryElsewhere>>,
+}
+
+/// What is known of a primary on another machine.
+#[derive(Debug, Clone, Default)]
+pub struct PrimaryElsewhere {
+    /// Where its logs end, of the replicas here that have not everything.
+    pub logs: BTreeMap<String, Frame>,
+    /// Whether a replica here has a way to it now. Without one no copy is thrown away.
+    pub is_reached: bool,
 }
 
 impl Pool {

@@ -57,6 +57,7 @@ mod watch;
 mod watchdog;
 
 pub use admin::{NamespaceUsage, TopQuery};
+pub use common::PrimaryElsewhere;
 pub use keys::{Access, TokenClock};
 
 use super::confine::{self, Confinement, Sandbox};

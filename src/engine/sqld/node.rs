@@ -16,7 +16,7 @@
 //! `role` and `records` have the files, `job` starts the process.
 
 use super::admin::Admin;
-use super::common::Common;
+use super::common::{Common, PrimaryElsewhere};
 use super::files;
 use super::health::Health;
 use super::job::ProcessJob;
@@ -29,7 +29,7 @@ use crate::engine::{Damage, Frame, ProcessFacts, disk};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sync::lock;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -254,8 +254,8 @@ impl Node {
         self.health().forget(&self.server.common, self.dir(), id)
     }
 
-    /// Where the logs of its primary end, where that is on another machine and something is known of it.
-    pub fn primary_elsewhere(&self) -> Option<BTreeMap<String, Frame>> {
+    /// What is known of its primary, where that is on another machine.
+    pub fn primary_elsewhere(&self) -> Option<PrimaryElsewhere> {
         lock(&self.server.pool.elsewhere).clone()
     }
 

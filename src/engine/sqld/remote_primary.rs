@@ -1,13 +1,13 @@
 //! Pools whose primary and replicas are on different machines. On the primary's machine: what replicas elsewhere need of it. On
 //! theirs: replicas that follow a port of this machine, behind which is the way to the primary.
 
+use super::common::PrimaryElsewhere;
 use super::role::{self, ProcessRole};
 use super::{SqldEngine, alone, files, records};
 use crate::engine::remote::{InstanceReport, RemotePrimary, ReplicaKeys, ReportedPosition};
 use crate::engine::{DatabaseLimits, Engine as _, Frame, InstanceRole, Site};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
@@ -20,11 +20,20 @@ impl SqldEngine {
         Ok(keys)
     }
 
-    /// Where the process of a primary sends its log. Fails while it does not run.
+    /// Where the process of a primary's pool sends its log. Fails with `unavailable` while it does not run: it is not started for that.
+    /// Whether the database at `primary` is sound does not matter, because the others of its pool are followed as well.
     pub fn log_address(&self, primary: &Site) -> Result<SocketAddr> {
-        let node = self.serving(primary)?;
-        self.expect(&node, ProcessRole::Primary)?;
-        Ok((Ipv4Addr::LOCALHOST, node.role().ports.log).into())
+        let node = primary
+            .pool
+            .as_ref()
+            .and_then(|pool| self.node(&primary.dir.join(pool)));
+        match node.filter(|node| node.place == ProcessRole::Primary && node.process().is_ready()) {
+            Some(node) => Ok((Ipv4Addr::LOCALHOST, node.role().ports.log).into()),
+            None => Err(Error::new(
+                Code::Unavailable,
+                format!("the process of the primary in {} does not run now", primary.location),
+            )),
+        }
     }
 
     /// Where the log of a primary ends, which its process opens for that.
@@ -45,11 +54,13 @@ impl SqldEngine {
         })
     }
 
-    /// Where the log of a primary ends, if its process runs.
+    /// Where the log of a primary ends, if its process runs and answers and its file is sound: what it cannot be copied from has no end.
     #[must_use]
     pub fn log_end_now(&self, primary: &Site) -> Option<Frame> {
         let node = self.node(&primary.dir.join(primary.pool.as_ref()?))?;
-        node.process().is_ready().then(|| node.frame(&primary.instance()))?
+        let instance = primary.instance();
+        let is_sound = !node.status().is_silent && node.health().damage(&instance).is_none();
+        (node.process().is_ready() && is_sound).then(|| node.frame(&instance))?
     }
 
     /// Has the process of a site's pool run as replica of a primary on another machine, and the instance be one of its own. Another way
@@ -75,23 +86,30 @@ impl SqldEngine {
         Ok(())
     }
 
-    /// Takes what is known of where the logs of a pool's primary end, of those instances that have not everything: replicas that stay
-    /// behind are repaired. None while the primary cannot be reached.
-    pub fn note_primary_logs(&self, pool: &str, logs: Option<BTreeMap<String, Frame>>) {
+    /// Takes what is known of a pool's primary on another machine: replicas that stay behind are repaired. None while nothing is known.
+    pub fn note_primary(&self, pool: &str, primary: Option<PrimaryElsewhere>) {
         if let Ok(pool) = self.shared.common.pool(pool) {
-            *lock(&pool.elsewhere) = logs;
+            *lock(&pool.elsewhere) = primary;
         }
     }
 
     /// The replicas that are in a location's directory, each with its pool. Those that serve without their primary are not among them.
+    /// What cannot be read, such as a directory of somebody else's, is left out and logged.
     pub fn replicas_in(&self, dir: &Path) -> Result<Vec<(String, String)>> {
         let mut all = Vec::new();
-        for pool in files::names(dir)? {
-            let home = dir.join(&pool);
-            let is_replica = role::role_of(&home)?.is_some_and(|role| role.role == ProcessRole::Replica);
-            if is_replica && !pool.ends_with(alone::SUFFIX) {
-                let instances = records::acknowledged(&home)?;
-                all.extend(instances.into_iter().map(|instance| (pool.clone(), instance)));
+        for pool in files::names(dir)?
+            .into_iter()
+            .filter(|pool| !pool.ends_with(alone::SUFFIX))
+        {
+            match replicas_of(&dir.join(&pool)) {
+                Ok(instances) => all.extend(instances.into_iter().map(|instance| (pool.clone(), instance))),
+                Err(error) => {
+                    tracing::warn!(
+                        directory = pool,
+                        cause = error.full_message(),
+                        "the replicas in a directory cannot be read"
+                    );
+                }
             }
         }
         Ok(all)
@@ -116,5 +134,14 @@ impl SqldEngine {
             failures: process.map_or(0, |process| process.failures),
             failure: process.and_then(|process| process.failure.clone()),
         }))
+    }
+}
+
+/// The replicas in the directory of a pool.
+fn replicas_of(home: &Path) -> Result<Vec<String>> {
+    if role::role_of(home)?.is_some_and(|role| role.role == ProcessRole::Replica) {
+        records::acknowledged(home)
+    } else {
+        Ok(Vec::new())
     }
 }

@@ -4,12 +4,14 @@
 //!
 //! This module decides what is stuck and what to do; the watchdog calls it. First the replica is asked for the database
 //! again; then its process is restarted; then it is restarted with that database's files removed, so that it copies
-//! everything. A primary's files are never touched, and nothing is done while the primary is not running.
+//! everything. A primary's files are never touched, and nothing is done while the primary is not running. Where it is on another
+//! machine, it is only asked while there is no way to it: a copy that is thrown away then might be the last one.
 //!
 //! A replica follows a database once its process was asked for it. Most databases of a server are idle, and so it is asked when one
 //! is written to at its primary and it is behind, or when it is read there.
 
 use super::Nodes;
+use super::common::PrimaryElsewhere;
 use super::lost_primary::{self, SeenLogs};
 use super::node::Node;
 use super::records;
@@ -18,7 +20,7 @@ use super::watch;
 use crate::engine::Frame;
 use crate::error::Result;
 use crate::sync::lock;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -143,7 +145,7 @@ impl ReplicaRepair {
                 Some(primary) if primary.process().is_ready() => PrimaryLogs::Here(primary),
                 Some(_) => continue,
                 None => match replica.primary_elsewhere() {
-                    Some(logs) => PrimaryLogs::Elsewhere(logs),
+                    Some(primary) => PrimaryLogs::Elsewhere(primary),
                     None => continue,
                 },
             };
@@ -201,6 +203,7 @@ impl ReplicaRepair {
                 None => {}
                 // If it does not answer, it is restarted next.
                 Some(RepairStep::Ask) => drop(replica.admin().and_then(|admin| admin.usage(&key.1))),
+                Some(RepairStep::Restart | RepairStep::CopyAgain) if !primary.is_reached() => {}
                 Some(RepairStep::Restart) => restart = true,
                 Some(RepairStep::CopyAgain) => restart |= records::mark_for_copying(replica.dir(), &key.1).is_ok(),
             }
@@ -245,8 +248,7 @@ impl ReplicaRepair {
 /// The logs of a pool's primary: read here, or as its machine has said.
 enum PrimaryLogs<'a> {
     Here(&'a Node),
-    /// Of the databases that are behind.
-    Elsewhere(BTreeMap<String, Frame>),
+    Elsewhere(PrimaryElsewhere),
 }
 
 impl PrimaryLogs<'_> {
@@ -254,7 +256,15 @@ impl PrimaryLogs<'_> {
     fn frame(&self, id: &str) -> Option<Frame> {
         match self {
             Self::Here(primary) => primary.frame(id),
-            Self::Elsewhere(logs) => logs.get(id).copied(),
+            Self::Elsewhere(primary) => primary.logs.get(id).copied(),
+        }
+    }
+
+    /// Whether there is a way to it: one here runs when this is asked.
+    fn is_reached(&self) -> bool {
+        match self {
+            Self::Here(_) => true,
+            Self::Elsewhere(primary) => primary.is_reached,
         }
     }
 
@@ -270,7 +280,7 @@ impl PrimaryLogs<'_> {
     fn served(&self) -> Vec<String> {
         match self {
             Self::Here(primary) => primary.served(),
-            Self::Elsewhere(logs) => logs.keys().cloned().collect(),
+            Self::Elsewhere(primary) => primary.logs.keys().cloned().collect(),
         }
     }
 

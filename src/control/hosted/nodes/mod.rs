@@ -19,7 +19,7 @@ use crate::sync::lock;
 use handler::NodeHandler;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use wanted::WantedStates;
 
 /// The directory of the link's authority, in the server's data directory.
@@ -87,13 +87,17 @@ impl Hosted {
         let authority = Arc::new(Authority::open(&shared.dir.join(AUTHORITY_DIR))?);
         let handler = Arc::new(NodeHandler::new(shared));
         let server = Arc::new(LinkServer::start(listener, Arc::clone(&authority), handler)?);
-        let (signalled, wanted) = (Arc::downgrade(&server), Arc::clone(&shared.nodes.wanted));
-        shared.nodes.remote.on_change(move || {
-            wanted.mark_changed();
-            if let Some(server) = signalled.upgrade() {
-                server.notify();
-            }
-        });
+        let wanted = Arc::clone(&shared.nodes.wanted);
+        shared.nodes.remote.on_change(move || wanted.mark_changed());
+        let (plane, wanted, listening) = (
+            Arc::downgrade(shared),
+            Arc::clone(&shared.nodes.wanted),
+            Arc::downgrade(&server),
+        );
+        std::thread::Builder::new()
+            .name("nodes".to_owned())
+            .spawn(move || follow_changes(&plane, &wanted, &listening))
+            .map_err(|error| Error::io(error, "cannot start a thread"))?;
         let _ = shared.nodes.listening.set(ListeningLink {
             server,
             authority,
@@ -115,6 +119,24 @@ impl Hosted {
             return Vec::new();
         }
         lock(&self.shared.nodes.rows).keys().cloned().collect()
+    }
+}
+
+/// Reads what is wanted whenever that may be another thing, for as long as the plane is there. So streams for what is not wanted any
+/// more end whether or not their machine asks, and machines that wait for news get them.
+fn follow_changes(plane: &Weak<Shared>, wanted: &WantedStates, server: &Weak<LinkServer>) {
+    loop {
+        wanted.await_change();
+        let (Some(shared), Some(server)) = (plane.upgrade(), server.upgrade()) else {
+            return;
+        };
+        let locations: Vec<LocationCode> = lock(&shared.nodes.rows).keys().cloned().collect();
+        for location in locations {
+            if let Err(error) = shared.wanted_at(location.as_str()) {
+                tracing::warn!(%location, cause = error.full_message(), "what is wanted elsewhere cannot be read");
+            }
+        }
+        server.notify();
     }
 }
 

@@ -4,11 +4,11 @@
 use crate::control::hosted::Shared;
 use crate::engine::remote::{ReplicaSite, WantedState};
 use crate::error::Result;
-use crate::sync::lock;
+use crate::sync::{lock, wait};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long what was read is used, were a change not signalled.
@@ -17,6 +17,9 @@ const OLDEST: Duration = Duration::from_secs(30);
 /// What was wanted when that was read last.
 pub(super) struct WantedStates {
     is_changed: AtomicBool,
+    /// The same, for who waits for it.
+    news: Mutex<bool>,
+    signal: Condvar,
     read: Mutex<ReadState>,
     /// By location.
     states: Mutex<BTreeMap<String, WantedState>>,
@@ -32,6 +35,8 @@ impl Default for WantedStates {
     fn default() -> Self {
         Self {
             is_changed: AtomicBool::new(true),
+            news: Mutex::default(),
+            signal: Condvar::default(),
             read: Mutex::default(),
             states: Mutex::default(),
         }
@@ -42,6 +47,18 @@ impl WantedStates {
     /// Has the catalogs be read again.
     pub fn mark_changed(&self) {
         self.is_changed.store(true, Ordering::SeqCst);
+        *lock(&self.news) = true;
+        self.signal.notify_all();
+    }
+
+    /// Waits until they may have changed, or are old.
+    pub fn await_change(&self) {
+        let begun = Instant::now();
+        let mut news = lock(&self.news);
+        while !*news && begun.elapsed() < OLDEST {
+            news = wait(&self.signal, news, OLDEST.saturating_sub(begun.elapsed()));
+        }
+        *news = false;
     }
 
     /// The generation of what is wanted at a location; 0 before that was read.
