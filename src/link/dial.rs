@@ -1,7 +1,7 @@
 //! Dials the listener: TCP, TLS with a check who is there, HTTP/2, and single requests over that.
 
 use super::certificate::{LinkHolder, ParsedCertificate};
-use super::messages::{json_request, parse_error, parse_json, read_body};
+use super::messages::{BODY, json_request, parse_error, parse_json, read_body};
 use super::tls::{ALPN, server_name};
 use super::transport::{LastHeard, WatchedStream, client_http};
 use crate::error::{Code, Error, Result};
@@ -119,7 +119,7 @@ pub(super) async fn send<T: for<'de> Deserialize<'de>>(
         sender.ready().await.map_err(lost)?;
         let response = sender.send_request(request).await.map_err(lost)?;
         let status = response.status();
-        let body = read_body(response.into_body()).await?;
+        let body = read_body(response.into_body(), BODY).await?;
         match status.as_u16() {
             200 => parse_json(&body).map(Some),
             204 => Ok(None),

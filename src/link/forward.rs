@@ -3,7 +3,7 @@
 
 use super::StreamTarget;
 use super::connection_state::ConnectionState;
-use super::messages::{TARGET_HEADER, parse_error, read_body};
+use super::messages::{BODY, TARGET_HEADER, parse_error, read_body};
 use super::transport::bridge;
 use crate::error::{Code, Error, Result};
 use bytes::Bytes;
@@ -169,7 +169,7 @@ async fn open_stream(
     let response = sender.send_request(request).await.map_err(lost)?;
     let status = response.status();
     if !status.is_success() {
-        return Err(parse_error(status, &read_body(response.into_body()).await?));
+        return Err(parse_error(status, &read_body(response.into_body(), BODY).await?));
     }
     hyper::upgrade::on(response).await.map(TokioIo::new).map_err(lost)
 }

@@ -22,8 +22,11 @@ pub(super) const RENEW_PATH: &str = "/v1/renew";
 /// What comes before the name of a request that the handler answers.
 pub(super) const REQUEST_PREFIX: &str = "/v1/requests/";
 
-/// Bytes of a body. A wanted state has some hundred bytes for each database.
-const BODY: usize = 64 << 20;
+/// Bytes of a body of a node or for one. A wanted state has some hundred bytes for each database.
+pub(super) const BODY: usize = 64 << 20;
+
+/// Bytes of a request for a certificate, with what is said about it.
+pub(super) const SMALL_BODY: usize = 64 << 10;
 
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -111,8 +114,8 @@ pub(super) fn parse_error(status: StatusCode, body: &[u8]) -> Error {
 }
 
 /// Reads a whole body, which has to be of a limited size and to arrive in time.
-pub(super) async fn read_body(body: Incoming) -> Result<Bytes> {
-    let body = tokio::time::timeout(PATIENCE, Limited::new(body, BODY).collect())
+pub(super) async fn read_body(body: Incoming, most: usize) -> Result<Bytes> {
+    let body = tokio::time::timeout(PATIENCE, Limited::new(body, most).collect())
         .await
         .map_err(|_| Error::new(Code::TooSlow, "the body did not arrive in time"))?;
     match body {

@@ -16,6 +16,7 @@ mod forward;
 mod identity;
 mod join;
 mod messages;
+mod newcomers;
 mod server;
 mod service;
 mod streams;

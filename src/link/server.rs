@@ -2,9 +2,10 @@
 
 use super::authority::Authority;
 use super::certificate::{LinkHolder, ParsedCertificate};
+use super::newcomers::{Newcomer, Newcomers};
 use super::service::{LinkHandler, LinkService, RequestOrigin};
 use super::tls::{ALPN, CurrentCertificate, server_config};
-use super::transport::{LastHeard, WatchedStream, server_http};
+use super::transport::{LastHeard, WatchedStream, joining_http, server_http};
 use super::{NodeName, StreamTarget};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
@@ -28,7 +29,7 @@ const CONNECTIONS: usize = 1_024;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How long a machine without a certificate may stay.
-const JOINING: Duration = Duration::from_secs(60);
+const JOINING: Duration = Duration::from_secs(20);
 
 /// The longest pause before the server's certificate is looked at again.
 const CHECK_CERTIFICATE: Duration = Duration::from_secs(3_600);
@@ -92,6 +93,7 @@ impl LinkServer {
                 handler,
                 streams: Arc::default(),
                 news: watch::Sender::new(0),
+                newcomers: Arc::default(),
             }),
             connections: Mutex::default(),
         });
@@ -185,9 +187,18 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Listen
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+                let newcomers = Arc::clone(&shared.service.newcomers);
+                let Some(newcomer) = newcomers.admit(peer.ip()) else {
+                    log_refusal(
+                        &newcomers,
+                        peer,
+                        "too many machines without a certificate are connected",
+                    );
+                    continue;
+                };
                 tokio::spawn(async move {
-                    if let Err(error) = serve_connection(stream, peer, acceptor, shared).await {
-                        tracing::warn!(%peer, cause = error.full_message(), "link refused");
+                    if let Err(error) = serve_connection(stream, newcomer, peer, acceptor, shared).await {
+                        log_refusal(&newcomers, peer, &error.full_message());
                     }
                     drop(permit);
                 });
@@ -201,9 +212,17 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Listen
     }
 }
 
+/// Logs why a machine that is not known to be a node was refused.
+fn log_refusal(newcomers: &Newcomers, peer: SocketAddr, cause: &str) {
+    if let Some(left_out) = newcomers.log_line() {
+        tracing::warn!(%peer, cause, left_out, "link refused");
+    }
+}
+
 /// Serves a connection until it ends. Fails when it is refused before its first request.
 async fn serve_connection(
     stream: TcpStream,
+    newcomer: Newcomer,
     peer: SocketAddr,
     acceptor: TlsAcceptor,
     shared: Arc<Listening>,
@@ -224,8 +243,11 @@ async fn serve_connection(
         .clone()
         .map(|node| ConnectionGuard::register(&shared, node, peer, heard));
     let is_joining = entry.is_none();
+    // A node is none any more.
+    let _newcomer = is_joining.then_some(newcomer);
+    let http = if is_joining { joining_http() } else { server_http() };
     let (service, asking) = (Arc::clone(&shared.service), origin.clone());
-    let serving = server_http().serve_connection(
+    let serving = http.serve_connection(
         TokioIo::new(tls),
         service_fn(move |request| {
             let (service, origin) = (Arc::clone(&service), asking.clone());

@@ -4,9 +4,10 @@
 use super::authority::{Authority, SigningRequest};
 use super::identity::to_pem;
 use super::messages::{
-    HELLO_PATH, JOIN_PATH, JoinMessage, JoinedMessage, RENEW_PATH, REQUEST_PREFIX, RenewMessage, RenewedMessage,
-    TARGET_HEADER, WAIT_HEADER, error_response, json_response, parse_json, read_body,
+    BODY, HELLO_PATH, JOIN_PATH, JoinMessage, JoinedMessage, RENEW_PATH, REQUEST_PREFIX, RenewMessage, RenewedMessage,
+    SMALL_BODY, TARGET_HEADER, WAIT_HEADER, error_response, json_response, parse_json, read_body,
 };
+use super::newcomers::Newcomers;
 use super::streams::{OpenStreams, StreamGuard};
 use super::transport::bridge;
 use super::{NodeName, StreamTarget};
@@ -30,6 +31,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// How long the process on this machine may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// Bytes of a path in the log. No path of the link is longer.
+const LOGGED_PATH: usize = 100;
 
 /// Answers nodes. Its functions may block: each call has a thread.
 pub trait LinkHandler: Send + Sync + 'static {
@@ -85,6 +89,7 @@ pub(super) struct LinkService {
     pub streams: Arc<OpenStreams>,
     /// Changes with every notification.
     pub news: watch::Sender<u64>,
+    pub newcomers: Arc<Newcomers>,
 }
 
 /// Where a request comes from.
@@ -102,29 +107,41 @@ impl LinkService {
             "" => request.method().to_string(),
             path => path.to_owned(),
         };
+        let service = Arc::clone(&self);
         let answer = match (&origin.node, request.method(), request.uri().path()) {
-            (_, &Method::POST, JOIN_PATH) => self.join(origin.peer, request).await,
-            (Some(node), &Method::CONNECT, _) => self.open_stream(node.clone(), request).await,
-            (Some(node), &Method::POST, HELLO_PATH) => self.hello(node.clone()).await,
-            (Some(node), &Method::POST, RENEW_PATH) => self.renew(node.clone(), request).await,
+            (_, &Method::POST, JOIN_PATH) => service.join(origin.peer, request).await,
+            (Some(node), &Method::CONNECT, _) => service.open_stream(node.clone(), request).await,
+            (Some(node), &Method::POST, HELLO_PATH) => service.hello(node.clone()).await,
+            (Some(node), &Method::POST, RENEW_PATH) => service.renew(node.clone(), request).await,
             (Some(node), &Method::POST, path) if path.starts_with(REQUEST_PREFIX) => {
-                self.request(node.clone(), request).await
+                service.request(node.clone(), request).await
             }
             (None, ..) => Err(Error::new(
                 Code::Unauthenticated,
                 "a machine without a certificate can only join",
             )),
-            _ => Err(Error::new(Code::PathNotFound, format!("the link has no {what}"))),
+            _ => Err(Error::new(
+                Code::PathNotFound,
+                format!("the link has no {}", what.get(..LOGGED_PATH).unwrap_or(&what)),
+            )),
         };
         answer.unwrap_or_else(|error| {
-            let node = origin.node.map(|node| node.to_string()).unwrap_or_default();
-            tracing::warn!(node, peer = %origin.peer, request = what, cause = error.full_message(), "link refused");
+            let left_out = if origin.node.is_some() {
+                Some(0)
+            } else {
+                self.newcomers.log_line()
+            };
+            if let Some(left_out) = left_out {
+                let node = origin.node.map(|node| node.to_string()).unwrap_or_default();
+                let request = what.get(..LOGGED_PATH).unwrap_or(&what);
+                tracing::warn!(node, peer = %origin.peer, request, cause = error.full_message(), left_out, "link refused");
+            }
             error_response(&error)
         })
     }
 
     async fn join(self: Arc<Self>, peer: SocketAddr, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
-        let message: JoinMessage = parse_json(&read_body(request.into_body()).await?)?;
+        let message: JoinMessage = parse_json(&read_body(request.into_body(), SMALL_BODY).await?)?;
         let signing_request = SigningRequest::parse(&message.signing_request)?;
         blocking(move || {
             let request = JoinRequest {
@@ -151,7 +168,7 @@ impl LinkService {
     }
 
     async fn renew(self: Arc<Self>, node: NodeName, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
-        let message: RenewMessage = parse_json(&read_body(request.into_body()).await?)?;
+        let message: RenewMessage = parse_json(&read_body(request.into_body(), SMALL_BODY).await?)?;
         let signing_request = SigningRequest::parse(&message.signing_request)?;
         blocking(move || {
             self.handler.check_node(&node)?;
@@ -166,7 +183,10 @@ impl LinkService {
     async fn request(self: Arc<Self>, node: NodeName, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
         let wait = wait_of(request.headers());
         let name = request.uri().path().trim_start_matches(REQUEST_PREFIX).to_owned();
-        let body = parse_json(&read_body(request.into_body()).await?)?;
+        // Before its body, which may be large.
+        let (service, asking) = (Arc::clone(&self), node.clone());
+        blocking(move || service.handler.check_node(&asking)).await?;
+        let body = parse_json(&read_body(request.into_body(), BODY).await?)?;
         let request = Arc::new(NodeRequest { name, body });
         let deadline = Instant::now() + wait;
         let mut news = self.news.subscribe();

@@ -30,6 +30,9 @@ const STREAMS: u32 = 4_096;
 const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 
+/// The same of a machine that joins.
+const JOINING_WINDOW: u32 = 64 << 10;
+
 /// Bytes that wait to be sent, of one stream.
 const SEND_BUFFER: usize = 256 << 10;
 
@@ -145,6 +148,15 @@ pub(super) fn server_http() -> hyper::server::conn::http2::Builder<TokioExecutor
         .max_send_buf_size(SEND_BUFFER)
         .max_frame_size(FRAME)
         .max_header_list_size(HEADERS);
+    http
+}
+
+/// The same for a machine without a certificate, which sends one small request.
+pub(super) fn joining_http() -> hyper::server::conn::http2::Builder<TokioExecutor> {
+    let mut http = server_http();
+    http.max_concurrent_streams(1)
+        .initial_stream_window_size(JOINING_WINDOW)
+        .initial_connection_window_size(JOINING_WINDOW);
     http
 }
 

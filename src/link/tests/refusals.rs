@@ -145,6 +145,36 @@ fn link_without_a_certificate_can_only_join() {
 }
 
 #[test]
+fn join_with_a_large_body_is_refused_before_it_is_parsed() {
+    let server = TestServer::start();
+    let config = Arc::new(joining_config(&server.authority.fingerprint()).unwrap());
+    let runtime = super::super::server::runtime().unwrap();
+    let try_join = |details: String| {
+        runtime.block_on(async {
+            let connection = dial(&server.address(), Arc::clone(&config)).await?;
+            let (_, signing_request) = generate_request()?;
+            let message = json!({"token": "letmein", "details": details, "signing_request": signing_request});
+            send::<Value>(connection.sender, JOIN_PATH, &message, Duration::ZERO).await
+        })
+    };
+    let error = try_join("a".repeat(70 << 10)).unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable, "{error}");
+    assert!(lock(&server.handler.state).joined.is_none());
+    assert!(try_join("a".repeat(32 << 10)).is_ok());
+}
+
+#[test]
+fn link_that_silent_machines_have_left_has_room_for_nodes() {
+    let server = TestServer::start();
+    let identity = server.join();
+    // More than may be there at a time; none of them says anything.
+    let silent: Vec<_> = (0..100).map(|_| connect(server.link.address())).collect();
+    drop(silent);
+    let client = LinkClient::start(&server.address(), identity).unwrap();
+    wait_for("the node's connection", || client.status().connected_since.is_some());
+}
+
+#[test]
 fn join_with_another_fingerprint_token_or_key_is_refused() {
     let server = TestServer::start();
     let try_join = |dir: &str, fingerprint: &str, token: &str| {
