@@ -3,6 +3,7 @@
 
 use super::catalog::Catalog;
 use super::catalog::databases::DatabaseRow;
+use super::lock::Lock;
 use super::placement::{Placed, placed};
 use super::reconcile::former::is_there;
 use super::view::{CatalogView, database_not_found};
@@ -132,9 +133,46 @@ impl Embedded {
             .collect()
     }
 
-    /// The same as the catalog has it now, whoever is changing it. Nothing is reconciled.
-    pub fn wanted_placements(&self) -> Result<Vec<Placed>> {
-        self.placements_in(&self.catalog_path())
+    /// The same as the catalog has it now, whoever is changing it, with the catalog's identity; none without a catalog. Nothing is
+    /// reconciled.
+    pub fn wanted_placements(&self) -> Result<Option<(String, Vec<Placed>)>> {
+        let Some(catalog) = Catalog::open(&self.catalog_path())? else {
+            return Ok(None);
+        };
+        if !catalog.is_current()? {
+            let _lock = Lock::acquire(&self.lock_path())?;
+            catalog.migrate()?;
+        }
+        Ok(Some((catalog.identity()?, self.placements_of(&catalog)?)))
+    }
+
+    /// Whether anything is, is to be or is still to be removed at a location. Waits for a change under way, and changes nothing.
+    pub fn uses_location(&self, location: &LocationCode) -> Result<bool> {
+        // Whoever changes anything makes the catalog before deciding about locations.
+        if Catalog::open(&self.catalog_path())?.is_none() {
+            return Ok(false);
+        }
+        let _lock = Lock::acquire(&self.lock_path())?;
+        let Some(catalog) = Catalog::open(&self.catalog_path())? else {
+            return Ok(false);
+        };
+        catalog.migrate()?;
+        let mut used: BTreeSet<LocationCode> = catalog.all_doomed()?.into_iter().map(|(_, at)| at).collect();
+        used.extend(
+            catalog
+                .all_former_instances()?
+                .into_iter()
+                .map(|(_, former)| former.location),
+        );
+        for group in catalog.groups()? {
+            used.extend(catalog.group_locations(&group.uuid)?);
+            used.insert(group.primary);
+        }
+        for row in catalog.databases()? {
+            used.extend(catalog.database_locations(&row.id)?);
+            used.insert(row.primary);
+        }
+        Ok(used.contains(location))
     }
 
     /// Every database that is in a copy of the catalog. Nothing is reconciled, so nothing needs to run.
@@ -143,7 +181,11 @@ impl Embedded {
             return Ok(Vec::new());
         };
         catalog.migrate()?;
-        let view = CatalogView::new(self, &catalog)?;
+        self.placements_of(&catalog)
+    }
+
+    fn placements_of(&self, catalog: &Catalog) -> Result<Vec<Placed>> {
+        let view = CatalogView::new(self, catalog)?;
         let rows = catalog.databases()?;
         rows.into_iter().map(|row| placed(&view, row)).collect()
     }

@@ -142,7 +142,8 @@ impl NodeEngine {
                 .values()
                 .flat_map(|pool| pool.instances.keys())
                 .filter(|other| database_of_instance(other).0 == database);
-            if source == WantedSource::File || !successors.all(|successor| level.contains(successor)) {
+            let is_unknown = source == WantedSource::File || wanted.is_partial;
+            if is_unknown || !successors.all(|successor| level.contains(successor)) {
                 applied.retained += 1;
             } else if let Err(error) = self.engine.remove(&self.site(&pool, &instance)) {
                 applied.unreached.push(UnreachedInstance { instance, error });

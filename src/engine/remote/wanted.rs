@@ -6,11 +6,14 @@ use crate::secret::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// All that a location is to run. What is not in it, is not wanted there.
+/// All that a location is to run. What is not in it, is not wanted there, if it is not partial.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct WantedState {
     /// Higher after each change.
     pub generation: u64,
+    /// The server does not know all of it now. What is not in it stays as it is then.
+    #[serde(default)]
+    pub is_partial: bool,
     /// By name.
     pub pools: BTreeMap<String, WantedPool>,
 }
@@ -93,7 +96,11 @@ impl WantedState {
                     .insert(replica.site.instance(), WantedInstance { database });
             }
         }
-        Ok(Self { generation: 0, pools })
+        Ok(Self {
+            generation: 0,
+            is_partial: false,
+            pools,
+        })
     }
 
     /// Fails unless every name in it can be the name of a directory of this machine: it comes from another one.
@@ -109,7 +116,7 @@ impl WantedState {
     /// Whether it has the same content as another one, whatever the generations.
     #[must_use]
     pub fn equals(&self, other: &Self) -> bool {
-        self.pools == other.pools
+        (self.is_partial, &self.pools) == (other.is_partial, &other.pools)
     }
 }
 
@@ -139,6 +146,36 @@ pub struct NodeReport {
     pub free_bytes: Option<u64>,
     /// By name.
     pub instances: BTreeMap<String, InstanceReport>,
+}
+
+/// Bytes and numbers that no machine has: sums of such are numbers still.
+const MOST: u64 = 1 << 48;
+
+/// Characters of a version.
+const VERSION: usize = 32;
+
+/// What is said of a replica that its machine cannot run, in the place of its own words: these may have paths of that machine, and are
+/// read by whoever has a database.
+const FAILURE: &str = "its machine cannot run it: the log of torso node there has the reason";
+
+impl NodeReport {
+    /// Without what its reader has no use for: instances that are not `known`, texts of the machine's own, and absurd numbers.
+    #[must_use]
+    pub fn bounded(mut self, known: &BTreeSet<String>) -> Self {
+        self.instances.retain(|name, _| known.contains(name));
+        for instance in self.instances.values_mut() {
+            instance.pool.clear();
+            instance.size = instance.size.min(MOST);
+            instance.failures = instance.failures.min(MOST);
+            instance.failure = instance.failure.take().map(|_| FAILURE.to_owned());
+        }
+        self.free_bytes = self.free_bytes.map(|bytes| bytes.min(MOST));
+        for version in [&mut self.version, &mut self.engine_version] {
+            let is_usual = |c: &char| c.is_ascii_alphanumeric() || ".-+".contains(*c);
+            *version = version.chars().filter(is_usual).take(VERSION).collect();
+        }
+        self
+    }
 }
 
 /// The state of a replica on another machine.
@@ -208,6 +245,36 @@ mod tests {
             assert_eq!(serde_json::from_str::<ReportedPosition>(&text).unwrap(), position);
         }
         assert!(serde_json::from_str::<ReportedPosition>(r#"{"log":"x","count":1}"#).is_err());
+    }
+
+    #[test]
+    fn node_report_is_bounded_to_what_is_known_and_sane() {
+        let instance = InstanceReport {
+            pool: "x".repeat(1_000),
+            position: None,
+            changed_ns: 7,
+            size: u64::MAX,
+            serving: true,
+            is_silent: false,
+            failures: u64::MAX,
+            failure: Some("cannot write /home/torso/replicas/p: no space\n\u{1b}[2J".to_owned()),
+        };
+        let report = NodeReport {
+            version: "1.2.3-rc.1+b\u{1b}[2J ".repeat(100),
+            engine_version: "0.24.33".to_owned(),
+            generation: 3,
+            free_bytes: Some(u64::MAX),
+            instances: ["0a", "0b"].map(|name| (name.to_owned(), instance.clone())).into(),
+        };
+        let bounded = report.bounded(&BTreeSet::from(["0a".to_owned(), "0c".to_owned()]));
+        assert_eq!(bounded.instances.keys().collect::<Vec<_>>(), ["0a"]);
+        let instance = &bounded.instances["0a"];
+        assert_eq!(instance.failure.as_deref(), Some(FAILURE));
+        assert!(instance.size.checked_add(bounded.free_bytes.unwrap()).is_some());
+        assert!(instance.failures <= MOST && instance.pool.is_empty());
+        assert_eq!(bounded.version.len(), VERSION);
+        assert!(bounded.version.starts_with("1.2.3-rc.1+b2J1"));
+        assert_eq!(bounded.engine_version, "0.24.33");
     }
 
     fn replica(location: &str, pool: &str, id: &str, epoch: u64) -> ReplicaSite {

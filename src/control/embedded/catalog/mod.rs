@@ -8,6 +8,8 @@ pub mod marks;
 
 use crate::control::store::{Store, StoreKind, parsed, parsed_maybe};
 use crate::error::Result;
+#[cfg(feature = "server")]
+use crate::error::{Code, Error};
 use std::ops::Deref;
 use std::path::Path;
 
@@ -21,6 +23,7 @@ const KIND: StoreKind = StoreKind {
         include_str!("migrations/0005.sql"),
         include_str!("migrations/0006.sql"),
         include_str!("migrations/0007.sql"),
+        include_str!("migrations/0008.sql"),
     ],
 };
 
@@ -42,6 +45,13 @@ impl Catalog {
     /// Opens the catalog for the holder of the lock, and creates or migrates it as needed.
     pub fn prepare(path: &Path) -> Result<Self> {
         Store::prepare(path, KIND).map(Self)
+    }
+
+    /// What it has in common with its copies, and with no other catalog. Its schema has to be current.
+    #[cfg(feature = "server")]
+    pub fn identity(&self) -> Result<String> {
+        let id = self.row("SELECT id FROM identity", [], |row| row.get(0))?;
+        id.ok_or_else(|| Error::new(Code::CatalogDamaged, "the catalog has no identity"))
     }
 }
 

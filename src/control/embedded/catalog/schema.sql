@@ -105,3 +105,9 @@ CREATE TABLE former_instances (
     is_kept INTEGER NOT NULL DEFAULT 0 CHECK (is_kept IN (0, 1)),
     PRIMARY KEY (database_id, location, epoch)
 ) STRICT, WITHOUT ROWID;
+
+-- One row: a catalog that was made in the place of another one can be told from it.
+CREATE TABLE identity (
+    -- Random, and the same in all copies.
+    id TEXT NOT NULL
+) STRICT;

@@ -54,6 +54,23 @@ fn catalog_that_is_unfinished_counts_as_none() {
     assert!(Catalog::open(&path).unwrap().is_some());
 }
 
+#[cfg(feature = "server")]
+#[test]
+fn catalog_identity_is_that_of_its_copies_and_of_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let identity = Catalog::prepare(&path("catalog.db")).unwrap().identity().unwrap();
+    crate::control::store::copy_file(&path("catalog.db"), &path("copy.db")).unwrap();
+    assert_eq!(
+        Catalog::prepare(&path("copy.db")).unwrap().identity().unwrap(),
+        identity
+    );
+    assert_ne!(
+        Catalog::prepare(&path("other.db")).unwrap().identity().unwrap(),
+        identity
+    );
+}
+
 #[test]
 fn catalog_change_that_fails_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();

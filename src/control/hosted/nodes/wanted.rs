@@ -2,6 +2,7 @@
 //! changed.
 
 use crate::control::hosted::Shared;
+use crate::control::hosted::store::OrganizationRow;
 use crate::engine::remote::{ReplicaSite, WantedState};
 use crate::error::Result;
 use crate::sync::{lock, wait};
@@ -28,6 +29,8 @@ pub(super) struct WantedStates {
 #[derive(Default)]
 struct ReadState {
     replicas: Arc<Vec<ReplicaSite>>,
+    /// What some organization wants is not known.
+    is_partial: bool,
     at: Option<Instant>,
 }
 
@@ -87,47 +90,68 @@ impl WantedStates {
 impl Shared {
     /// All replicas that are wanted at locations of other machines, and what one of these is to run.
     pub(super) fn wanted_at(&self, location: &str) -> Result<(Arc<Vec<ReplicaSite>>, WantedState)> {
-        let replicas = self.wanted_replicas()?;
+        let (replicas, is_partial) = self.wanted_replicas()?;
         let engine = self.sqld()?;
-        let state = WantedState::of(location, &replicas, &|pool| engine.replica_keys(pool))?;
+        let state = WantedState {
+            is_partial,
+            ..WantedState::of(location, &replicas, &|pool| engine.replica_keys(pool))?
+        };
         let (state, is_new) = self.nodes.wanted.take(location, state);
-        if is_new {
+        if is_new && !is_partial {
             self.nodes.end_unwanted_streams(location, &state);
         }
         Ok((replicas, state))
     }
 
-    /// Fails where a catalog cannot be read: nothing is concluded from what is not known.
-    fn wanted_replicas(&self) -> Result<Arc<Vec<ReplicaSite>>> {
+    /// The replicas, and whether what some organization wants is not known.
+    fn wanted_replicas(&self) -> Result<(Arc<Vec<ReplicaSite>>, bool)> {
         let wanted = &self.nodes.wanted;
         let mut read = lock(&wanted.read);
         // Before it is read: what changes meanwhile is read once more.
         let is_changed = wanted.is_changed.swap(false, Ordering::SeqCst);
-        if !is_changed && read.at.is_some_and(|at| at.elapsed() < OLDEST) {
-            return Ok(Arc::clone(&read.replicas));
+        if is_changed || read.at.is_none_or(|at| at.elapsed() >= OLDEST) {
+            *read = self.read_replicas().inspect_err(|_| wanted.mark_changed())?;
         }
-        let replicas = self.read_replicas().inspect_err(|_| wanted.mark_changed())?;
-        *read = ReadState {
-            replicas: Arc::new(replicas),
-            at: Some(Instant::now()),
-        };
-        Ok(Arc::clone(&read.replicas))
+        Ok((Arc::clone(&read.replicas), read.is_partial))
     }
 
-    fn read_replicas(&self) -> Result<Vec<ReplicaSite>> {
+    fn read_replicas(&self) -> Result<ReadState> {
         let mut all = Vec::new();
+        let mut is_partial = false;
         let organizations = self.records().organizations()?;
         for organization in organizations {
-            for placed in self.plane_of(&organization)?.wanted_placements()? {
-                let mut sites = placed.sites.into_iter();
-                let Some((_, primary)) = sites.next() else { continue };
-                let elsewhere = sites.filter(|(location, _)| self.nodes.has(location));
-                all.extend(elsewhere.map(|(_, site)| ReplicaSite {
-                    organization: organization.id.clone(),
-                    site,
-                    primary: primary.clone(),
-                }));
+            match self.replicas_of(&organization) {
+                Ok(replicas) => all.extend(replicas),
+                Err(error) => {
+                    let (organization, cause) = (&organization.slug, error.full_message());
+                    tracing::error!(%organization, cause, "its replicas on other machines are not known, and stay as they are");
+                    is_partial = true;
+                }
             }
+        }
+        Ok(ReadState {
+            replicas: Arc::new(all),
+            is_partial,
+            at: Some(Instant::now()),
+        })
+    }
+
+    /// What an organization wants at locations of other machines. Fails where its catalog cannot be read, or is not the one that it had:
+    /// from such a catalog nothing is concluded about copies elsewhere, which may be the last ones.
+    fn replicas_of(&self, organization: &OrganizationRow) -> Result<Vec<ReplicaSite>> {
+        let read = self.plane_of(organization)?.wanted_placements()?;
+        let identity = read.as_ref().map(|(identity, _)| identity.as_str());
+        self.records().check_catalog_identity(&organization.id, identity)?;
+        let mut all = Vec::new();
+        for placed in read.map(|(_, placements)| placements).unwrap_or_default() {
+            let mut sites = placed.sites.into_iter();
+            let Some((_, primary)) = sites.next() else { continue };
+            let elsewhere = sites.filter(|(location, _)| self.nodes.has(location));
+            all.extend(elsewhere.map(|(_, site)| ReplicaSite {
+                organization: organization.id.clone(),
+                site,
+                primary: primary.clone(),
+            }));
         }
         Ok(all)
     }
@@ -156,6 +180,7 @@ mod tests {
         };
         let with = WantedState {
             generation: 0,
+            is_partial: false,
             pools: BTreeMap::from([("p".to_owned(), pool)]),
         };
         let (first, is_new) = states.take("lhr", with.clone());

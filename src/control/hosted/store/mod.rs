@@ -22,7 +22,7 @@ pub use usage::Reading;
 use crate::control::accounts::AuditEntry;
 use crate::control::idempotency::RequestMark;
 use crate::control::store::{Store, StoreKind, count, parsed};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use rusqlite::params;
 use std::cell::Cell;
@@ -41,6 +41,9 @@ const KIND: StoreKind = StoreKind {
         include_str!("migrations/0007.sql"),
     ],
 };
+
+/// Before the id of an organization: the setting that has the identity of its catalog.
+const CATALOG_IDENTITY: &str = "catalog-identity:";
 
 /// Entries of the audit log that are kept for an organization.
 const AUDIT_KEPT: u64 = 100_000;
@@ -88,6 +91,26 @@ impl AccountStore {
             [name, value],
         )?;
         Ok(())
+    }
+
+    /// Notes which catalog an organization has, when it has one for the first time. Fails when it has none any more, or another one.
+    pub fn check_catalog_identity(&self, organization: &str, identity: Option<&str>) -> Result<()> {
+        let name = format!("{CATALOG_IDENTITY}{organization}");
+        match (self.setting(&name)?, identity) {
+            (None, None) => Ok(()),
+            (None, Some(identity)) => self.write(|| self.set(&name, identity)),
+            (Some(known), Some(identity)) if known == identity => Ok(()),
+            (Some(_), found) => {
+                let what = match found {
+                    Some(_) => "has another catalog than before",
+                    None => "has no catalog any more",
+                };
+                Err(
+                    Error::new(Code::CatalogDamaged, format!("organization {organization} {what}"))
+                        .hint("put back the directory that it had in the server's data directory"),
+                )
+            }
+        }
     }
 
     /// Removes the tokens and counters of a database that is gone. Its usage is kept.
@@ -182,5 +205,21 @@ mod tests {
             KIND.migrations.len(),
             "a step that is not in the list is never taken"
         );
+    }
+
+    #[test]
+    fn catalog_that_is_gone_or_another_one_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = AccountStore::open(&dir.path().join("accounts.db")).unwrap();
+        records.check_catalog_identity("o1", None).unwrap();
+        for _ in 0..2 {
+            records.check_catalog_identity("o1", Some("first")).unwrap();
+        }
+        records.check_catalog_identity("o2", Some("other")).unwrap();
+        for found in [None, Some("other")] {
+            let error = records.check_catalog_identity("o1", found).unwrap_err();
+            assert_eq!(error.code(), Code::CatalogDamaged);
+        }
+        records.check_catalog_identity("o1", Some("first")).unwrap();
     }
 }

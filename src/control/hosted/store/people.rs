@@ -190,6 +190,10 @@ impl AccountStore {
     /// Also removes its members, invitations, and the tokens that are restricted to it.
     pub fn delete_organization(&self, id: &str) -> Result<()> {
         self.execute("DELETE FROM organizations WHERE id = ?1", [id])?;
+        self.execute(
+            "DELETE FROM settings WHERE name = ?1",
+            [format!("{}{id}", super::CATALOG_IDENTITY)],
+        )?;
         Ok(())
     }
 
