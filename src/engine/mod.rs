@@ -399,6 +399,10 @@ pub trait Engine: Send {
     fn copy_again(&self, from: &Site, to: &Site) -> Result<()> {
         self.copy(from, to)
     }
+    /// Whether another machine makes the copy by itself, so that it need not be waited for. Then that machine hears of it now.
+    fn is_copied_elsewhere(&self, _to: &Site) -> bool {
+        false
+    }
     /// Notes whether the content of a replica was that of its primary when they were compared.
     fn note_compared(&self, _replica: &Site, _is_equal: bool) {}
     /// Has a replica be read although its primary is damaged, where that is not so by itself.

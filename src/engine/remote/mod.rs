@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 /// After so long without a report, a location counts as away. Nodes report every second.
 const AWAY_AFTER: Duration = Duration::from_secs(10);
 
+/// For so long after a wait for a location was in vain, others do not wait for it: a change of a thousand databases would wait for each.
+const SLOW_FOR: Duration = Duration::from_secs(10);
+
 /// The locations of other machines, and what each has reported last. Clones are the same.
 #[derive(Clone, Default)]
 pub struct RemoteLocations {
@@ -34,6 +37,8 @@ struct SharedLocations {
     /// By code.
     all: Mutex<BTreeMap<String, Option<ReceivedReport>>>,
     news: Condvar,
+    /// When a wait for a location was last in vain, by code.
+    slow: Mutex<BTreeMap<String, Instant>>,
     /// Called when what is wanted somewhere may be another thing.
     changed: Mutex<Option<ChangeSignal>>,
 }
@@ -45,6 +50,8 @@ type ChangeSignal = Arc<dyn Fn() + Send + Sync>;
 #[derive(Debug, Clone)]
 pub struct ReceivedReport {
     pub report: Arc<NodeReport>,
+    /// How many instances the machine had then, also such as are not wanted there.
+    pub instances: usize,
     pub received_at: Timestamp,
     at: Instant,
 }
@@ -94,11 +101,12 @@ impl RemoteLocations {
         lock(&self.shared.all).get(location)?.clone()
     }
 
-    /// Takes a report. One of a location that is no more is dropped.
-    pub fn receive(&self, location: &str, report: NodeReport) {
+    /// Takes a report, of a machine with so many instances. One of a location that is no more is dropped.
+    pub fn receive(&self, location: &str, report: NodeReport, instances: usize) {
         if let Some(known) = lock(&self.shared.all).get_mut(location) {
             *known = Some(ReceivedReport {
                 report: Arc::new(report),
+                instances,
                 received_at: Timestamp::now(),
                 at: Instant::now(),
             });
@@ -116,6 +124,23 @@ impl RemoteLocations {
         let signal = lock(&self.shared.changed).clone();
         if let Some(signal) = signal {
             signal();
+        }
+    }
+
+    /// How long to wait for a location now, of what one wait may take.
+    fn patience(&self, location: &str, longest: Duration) -> Duration {
+        let slow = lock(&self.shared.slow).get(location).copied();
+        match slow {
+            Some(at) if at.elapsed() < SLOW_FOR => Duration::ZERO,
+            _ => longest,
+        }
+    }
+
+    /// Notes that a wait for a location was in vain. One that did not wait says nothing new.
+    fn note_slow(&self, location: &str) {
+        let mut slow = lock(&self.shared.slow);
+        if slow.get(location).is_none_or(|at| at.elapsed() >= SLOW_FOR) {
+            slow.insert(location.to_owned(), Instant::now());
         }
     }
 

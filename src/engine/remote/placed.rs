@@ -2,7 +2,8 @@
 //! answers for the others from what they have reported.
 //!
 //! Elsewhere there are only replicas. A copy is made there because the catalog wants it; here it is only waited for. What is not
-//! wanted any more goes when the machine hears of it, at once or when it is back. So nothing here waits for a machine that is away.
+//! wanted any more goes when the machine hears of it, at once or when it is back. So nothing here waits for a machine that is away, and
+//! only for seconds for one that is slow.
 
 use super::{NodeReport, RemoteLocations, ReplicaSite, ReportAnswer, ReportedPosition, check_here, elsewhere};
 use crate::engine::sqld::SqldEngine;
@@ -14,8 +15,8 @@ use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a replica may make no progress before a caller stops waiting for it.
-const STALL: Duration = Duration::from_secs(30);
+/// How long a caller waits for a replica elsewhere, and with it whoever waits for the caller's lock. Its machine goes on by itself.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Places instances by their location: on this machine, or on another one.
 #[derive(Clone)]
@@ -33,7 +34,11 @@ impl PlacedEngine {
     /// Takes the report of a location, and says what it lacks of the replicas that are wanted.
     pub fn receive_report(&self, location: &str, report: NodeReport, wanted: &[ReplicaSite]) -> ReportAnswer {
         let mut answer = ReportAnswer::default();
-        for replica in wanted.iter().filter(|replica| replica.site.location == location) {
+        let instances = report.instances.len();
+        let is_here = |replica: &&ReplicaSite| replica.site.location == location;
+        let known = wanted.iter().filter(is_here).map(|replica| replica.site.instance());
+        let report = report.bounded(&known.collect());
+        for replica in wanted.iter().filter(is_here) {
             let instance = replica.site.instance();
             let has = report.instances.get(&instance).and_then(|known| known.position);
             match self.local.log_end_now(&replica.primary) {
@@ -46,7 +51,7 @@ impl PlacedEngine {
                 Some(_) | None => {}
             }
         }
-        self.remote.receive(location, report);
+        self.remote.receive(location, report, instances);
         answer
     }
 
@@ -92,12 +97,13 @@ impl PlacedEngine {
         })
     }
 
-    /// Waits until a replica on another machine has reported that it has everything that its primary has now.
+    /// Waits a little until a replica on another machine has reported that it has everything that its primary has now. One that needs
+    /// longer counts as away: it makes up for that by itself.
     fn await_copy(&self, from: &Site, to: &Site) -> Result<()> {
         self.remote.signal_change();
         let mut target = self.local.open_log(from)?;
-        let mut moved = Instant::now();
-        let mut last: Option<Frame> = None;
+        let patience = self.remote.patience(&to.location, PATIENCE);
+        let began = Instant::now();
         loop {
             let is_current = |report: super::ReceivedReport| report.is_current();
             if !self.remote.last_report(&to.location).is_some_and(is_current) {
@@ -111,23 +117,25 @@ impl PlacedEngine {
             if let Some(primary) = self.local.frame(from).filter(|primary| primary.log != target.log) {
                 target = primary;
             }
-            if now != last {
-                last = now;
-                moved = Instant::now();
-            } else if moved.elapsed() > STALL {
-                return Err(Error::new(
-                    Code::Timeout,
-                    format!(
-                        "the replica of database {} in {} does not catch up with its primary",
-                        to.database_name(),
-                        to.location
-                    ),
-                )
-                .hint("the log of torso node on that machine has the reason"));
+            if began.elapsed() >= patience {
+                self.remote.note_slow(&to.location);
+                return Err(being_copied(to));
             }
             self.remote.wait_for_news();
         }
     }
+}
+
+/// The error of what needs a replica elsewhere that its machine is still copying.
+fn being_copied(to: &Site) -> Error {
+    let (database, location) = (to.database_name(), &to.location);
+    Error::new(
+        Code::Unavailable,
+        format!("the replica of database {database} in {location} is still being copied"),
+    )
+    .hint(format!(
+        "it goes on by itself: torso db replicas {database} shows how far it is; the log of torso node there has the reason if it does not"
+    ))
 }
 
 /// The location of the primary of a replica's pool, which is in the pool's name: `<uuid>-<location>`.
@@ -222,6 +230,14 @@ impl Engine for PlacedEngine {
             return self.await_copy(from, to);
         }
         self.local.copy(from, to)
+    }
+
+    fn is_copied_elsewhere(&self, to: &Site) -> bool {
+        let is_remote = self.is_remote(to);
+        if is_remote {
+            self.remote.signal_change();
+        }
+        is_remote
     }
 
     fn copy_to_all(&self, from: &Site, to: &[Site]) -> Vec<Result<()>> {

@@ -92,6 +92,15 @@ fn observe(
 /// Brings one database to its wanted state, as far as possible; with `only`, it leaves all replicas but that one alone.
 /// The lock must be held.
 pub fn reconcile(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&LocationCode>) -> Result<ReconcileReport> {
+    bring(view, id, only, true)
+}
+
+/// The same for a caller that asked for something else: it waits for no other machine.
+fn reconcile_here(view: &CatalogView<'_>, id: &DatabaseId) -> Result<ReconcileReport> {
+    bring(view, id, None, false)
+}
+
+fn bring(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&LocationCode>, waits: bool) -> Result<ReconcileReport> {
     let catalog = view.catalog;
     let row = catalog.database_by_id(id)?;
     let want = row.as_ref().map(|row| view.want(row)).transpose()?;
@@ -131,6 +140,7 @@ pub fn reconcile(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&Location
             .iter()
             .filter(|step| !step.location().is_some_and(|at| failed.contains(at) || is_other(at)))
             .filter(|step| may_discard(step, only, &report))
+            .filter(|step| waits || !is_made_elsewhere(view, id, row.as_ref(), step))
             .collect();
         for (step, taken) in now.iter().zip(take(view, id, row.as_ref(), &now, &mut report)) {
             match (taken, step.location()) {
@@ -167,6 +177,14 @@ pub fn reconcile(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&Location
     let is_done = stands && report.failures.is_empty() && only.is_none();
     record_done(catalog, id, is_done, &spared_or_gone, &discarded)?;
     Ok(report)
+}
+
+/// Whether another machine takes a step by itself, which then hears of it.
+fn is_made_elsewhere(view: &CatalogView<'_>, id: &DatabaseId, row: Option<&DatabaseRow>, step: &ReconcileStep) -> bool {
+    match step {
+        ReconcileStep::Copy { to, .. } => view.plane.engine.is_copied_elsewhere(&site(view, id, row, to)),
+        _ => false,
+    }
 }
 
 /// Whether an instance of an earlier epoch may be let go now: not while callers wait for its successor, and a primary only when
@@ -274,7 +292,7 @@ fn take_one(
 pub fn all(view: &CatalogView<'_>) -> Result<ReconcileReport> {
     let mut total = ReconcileReport::default();
     for row in view.catalog.databases()? {
-        let report = reconcile(view, &row.id, None)?;
+        let report = reconcile_here(view, &row.id)?;
         total.failures.extend(report.failures);
         total.copied.extend(report.copied);
         total.kept_aside.extend(report.kept_aside);
@@ -288,7 +306,7 @@ pub fn resume_pending(view: &CatalogView<'_>) -> Result<()> {
         return Ok(());
     }
     for id in view.catalog.work()? {
-        reconcile(view, &id, None)?;
+        reconcile_here(view, &id)?;
     }
     Ok(())
 }
