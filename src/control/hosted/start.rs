@@ -99,7 +99,10 @@ impl Shared {
     /// The location of databases for which none was chosen.
     pub(super) fn default_location(&self) -> Result<LocationCode> {
         match self.offered_locations().as_deref() {
-            Some([first, ..]) => Ok(first.clone()),
+            Some(offered @ [first, ..]) => {
+                let is_here = |code: &&LocationCode| !self.nodes.has(code);
+                Ok(offered.iter().find(is_here).unwrap_or(first).clone())
+            }
             _ => builtin_locations::LOCAL.parse(),
         }
     }
@@ -124,7 +127,7 @@ impl Shared {
             let used = locations_in_use(&self.plane_of(&organization)?)?;
             let dropped: Vec<&str> = used
                 .iter()
-                .filter(|code| !offered.contains(code))
+                .filter(|code| !offered.contains(code) && !self.nodes.has(code))
                 .map(LocationCode::as_str)
                 .collect();
             if !dropped.is_empty() {

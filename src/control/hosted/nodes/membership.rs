@@ -14,12 +14,17 @@ use crate::secret::Secret;
 use crate::sync::lock;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use std::fmt::Display;
+use std::time::{Duration, Instant};
 
 /// The beginning of the text of a one-time token.
 const JOIN_TOKEN: &str = "torsonode_";
 
 /// How long a one-time token can be used.
 const JOIN_TOKEN_VALIDITY: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long a machine may take to delete its replicas while a caller waits for that.
+const DELETION: Duration = Duration::from_secs(5);
 
 /// The fingerprint of the server's authority, which a one-time token has behind its secret; none for another text.
 #[must_use]
@@ -48,11 +53,12 @@ impl Shared {
                     .hint("use the code of an airport near it: torso location list"),
             );
         }
-        let known = self.nodes.row(location.as_str());
-        if known.is_none() {
-            self.check_unused(location, "a machine of its own cannot be that location")?;
-        }
         let token = format!("{}.{}", secret(JOIN_TOKEN)?, link.authority.fingerprint());
+        let known = self.nodes.row(location.as_str());
+        let is_new = known.is_none();
+        if is_new {
+            self.reserve_location(location)?;
+        }
         let now = Timestamp::now();
         let expires_at = now + JOIN_TOKEN_VALIDITY;
         let row = NodeRow {
@@ -65,11 +71,11 @@ impl Shared {
                 used_by: None,
             }),
         };
-        let is_new = !self.nodes.has(location);
-        self.store_node(row)?;
-        if is_new {
-            self.nodes.remote.add(location.as_str());
-        }
+        self.store_node(row).inspect_err(|_| {
+            if is_new {
+                self.nodes.remote.remove(location.as_str());
+            }
+        })?;
         Ok(NodeInvitation {
             location: location.clone(),
             server: link.address.clone(),
@@ -88,7 +94,10 @@ impl Shared {
             )
             .hint("torso location list shows those that are")
         })?;
-        self.check_unused(location, "its machine cannot be removed")?;
+        let so = "its machine cannot be removed";
+        self.check_unused(location, so)?;
+        self.check_free(location, so)?;
+        self.await_deletion(location)?;
         {
             let records = self.records();
             records.write(|| records.delete_node(location))?;
@@ -100,19 +109,64 @@ impl Shared {
         Ok(())
     }
 
+    /// Makes an unused location one of another machine. From then on no primary can be put there; what was being put there meanwhile is
+    /// seen under the lock of its organization.
+    fn reserve_location(&self, location: &LocationCode) -> Result<()> {
+        if *location == self.default_location()? {
+            return Err(Error::new(
+                Code::Conflict,
+                format!("new databases go to {location} by default, so a machine of its own cannot be that location"),
+            )
+            .hint(
+                "choose another location, or let the server begin its list with another one: torso server --locations",
+            ));
+        }
+        let so = "a machine of its own cannot be that location";
+        // Before as well: what is refused then is not taken for another machine's for a moment.
+        self.check_unused(location, so)?;
+        self.check_free(location, so)?;
+        self.nodes.remote.add(location.as_str());
+        self.check_free(location, so)
+            .inspect_err(|_| self.nodes.remote.remove(location.as_str()))
+    }
+
+    /// Fails while an organization has, or is still to remove, anything at a location. Waits for changes under way.
+    fn check_free(&self, location: &LocationCode, so: &str) -> Result<()> {
+        let organizations = self.records().organizations()?;
+        for organization in organizations {
+            if self.plane_of(&organization)?.uses_location(location)? {
+                return Err(in_use(&organization.slug, location, so));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits a little until the machine of a location that nothing uses has deleted what it had. One that is away is not waited for.
+    fn await_deletion(&self, location: &LocationCode) -> Result<()> {
+        let began = Instant::now();
+        self.nodes.remote.signal_change();
+        loop {
+            let last = self.nodes.remote.last_report(location.as_str());
+            if !last.is_some_and(|last| last.is_current() && last.instances > 0) {
+                return Ok(());
+            }
+            if began.elapsed() > DELETION {
+                return Err(Error::new(
+                    Code::Conflict,
+                    format!("the machine of location {location} is still deleting its replicas"),
+                )
+                .hint("try again in a moment; the log of torso node there has the reason if it does not end"));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Fails while an organization has anything at a location.
     fn check_unused(&self, location: &LocationCode, so: &str) -> Result<()> {
         let organizations = self.records().organizations()?;
         for organization in organizations {
             if locations_in_use(&self.plane_of(&organization)?)?.contains(location) {
-                let slug = &organization.slug;
-                return Err(Error::new(
-                    Code::LocationInUse,
-                    format!("organization {slug} has databases or groups in {location}, so {so}"),
-                )
-                .hint(format!(
-                    "torso db list --location {location} shows which; torso group locations remove GROUP {location} removes replicas"
-                )));
+                return Err(in_use(&organization.slug, location, so));
             }
         }
         Ok(())
@@ -209,6 +263,16 @@ impl Shared {
             "torso location add {location} --node prints what lets it join again"
         )))
     }
+}
+
+fn in_use(slug: impl Display, location: &LocationCode, so: &str) -> Error {
+    Error::new(
+        Code::LocationInUse,
+        format!("organization {slug} has databases or groups in {location}, so {so}"),
+    )
+    .hint(format!(
+        "torso db list --location {location} shows which; torso group locations remove GROUP {location} removes replicas"
+    ))
 }
 
 /// Whether a text can be a host, with a port or without: it is shown to the operator.

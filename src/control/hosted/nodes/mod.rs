@@ -60,6 +60,11 @@ impl Nodes {
         self.remote.has(location.as_str())
     }
 
+    /// The locations on other machines, ordered by code.
+    pub fn locations(&self) -> Vec<LocationCode> {
+        lock(&self.rows).keys().cloned().collect()
+    }
+
     /// Ends the streams to a location that are for what is not wanted there any more, or for another epoch of it.
     fn end_unwanted_streams(&self, location: &str, state: &WantedState) {
         let Some(listening) = self.listening.get() else { return };

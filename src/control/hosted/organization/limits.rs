@@ -24,7 +24,8 @@ impl OrganizationPlane<'_> {
             return Ok(());
         }
         let all = self.shared.offered_locations().unwrap_or_default();
-        let codes: Vec<_> = all.iter().map(LocationCode::as_str).collect();
+        let mut codes: Vec<_> = all.iter().map(LocationCode::to_string).collect();
+        codes.extend(self.shared.nodes.locations().iter().map(LocationCode::to_string));
         Err(Error::new(
             Code::LocationNotFound,
             format!("there is no location {code} on this server"),
