@@ -218,7 +218,14 @@ fn database(view: &CatalogView<'_>, row: &DatabaseRow, check: &mut Check) -> Res
         let Some(replica) = inspect(view, row, &location, check) else {
             continue;
         };
-        let state = replica_state(row, primary.as_ref(), replica.map(|running| running.role));
+        let is_here = view.plane.engine.local_files(&view.site(&location, row)).is_ok();
+        let role = replica.map(|running| running.role);
+        let state = match replica_state(row, primary.as_ref(), role) {
+            Some(("missing_replica", _)) if !is_here => {
+                Some(("missing_replica", "was not heard of by this server yet"))
+            }
+            state => state,
+        };
         if let Some((code, state)) = state {
             stale.push((code, format!("the replica of {name} in {location} {state}")));
         }
@@ -324,7 +331,10 @@ fn damaged(view: &CatalogView<'_>, row: &DatabaseRow, damage: &Damage, check: &m
 fn way_back(view: &CatalogView<'_>, row: &DatabaseRow, first: &str) -> Result<String> {
     let name = &row.name;
     let again = format!("torso db destroy {name}");
-    Ok(match view.want(row)?.replicas.first() {
+    let replicas = view.want(row)?.replicas;
+    // What is on another machine can neither become the primary nor be exported from here.
+    let is_here = |at: &&LocationCode| view.plane.engine.local_files(&view.site(at, row)).is_ok();
+    Ok(match replicas.iter().find(is_here) {
         Some(_) if view.plane.engine.has_processes() => {
             format!("{first}, or make a replica the primary: torso db promote {name} --force")
         }
@@ -339,7 +349,10 @@ fn way_back(view: &CatalogView<'_>, row: &DatabaseRow, first: &str) -> Result<St
 /// Syncs a database's replicas; the caller holds the lock.
 fn refresh(view: &CatalogView<'_>, row: &DatabaseRow) -> Option<Error> {
     match super::reconcile::reconcile(view, &row.id, None) {
-        Ok(report) => report.failures.into_iter().next().map(|(_, error)| error),
+        Ok(report) => {
+            let mut causes = report.failures.into_iter().chain(report.away);
+            causes.next().map(|(_, error)| error)
+        }
         Err(error) => Some(error),
     }
 }

@@ -23,6 +23,12 @@ pub(super) fn prefix(text: &str) -> String {
 }
 
 impl Shared {
+    /// Whether a user is the operator of the server: the one of its first start.
+    pub(super) fn is_first_user(&self, id: &str) -> Result<bool> {
+        let first = self.records().users()?.into_iter().next();
+        Ok(first.is_some_and(|first| first.id == id))
+    }
+
     /// Makes the first user, unless there are users already; returns the user's API token.
     pub(super) fn first_owner(&self, name: Option<Username>) -> Result<Option<Secret>> {
         if !self.records().users()?.is_empty() {

@@ -185,8 +185,7 @@ impl Hosted {
 impl CallerAccounts<'_> {
     /// Whether the caller is the operator, with a token that is not limited.
     fn is_operator(&self) -> Result<bool> {
-        let first = self.records().users()?.into_iter().next();
-        let is_first = first.is_some_and(|first| first.id == self.caller.session.user_id);
+        let is_first = self.shared.is_first_user(&self.caller.session.user_id)?;
         Ok(is_first && self.unlimited("see everybody's databases").is_ok())
     }
 

@@ -6,14 +6,27 @@ use crate::control::names::LocationCode;
 use crate::control::node_status::{NodeState, NodeStatus};
 use std::collections::BTreeSet;
 
+/// What those can do who cannot mend it themselves.
+const ASK_OPERATOR: &str = "ask the operator of the server";
+
 impl Shared {
-    /// Finds out which of the `used` locations are on machines that are away.
-    pub(in crate::control::hosted) fn check_nodes(&self, used: &BTreeSet<LocationCode>) -> Vec<Finding> {
+    /// Finds out which of the `used` locations are on machines that are away. Only an operator can do something about that.
+    pub(in crate::control::hosted) fn check_nodes(
+        &self,
+        used: &BTreeSet<LocationCode>,
+        is_operator: bool,
+    ) -> Vec<Finding> {
         let is_listening = self.nodes.listening.get().is_some();
         let statuses = self.node_statuses().into_iter();
         statuses
             .filter(|status| used.contains(&status.location))
             .map(|status| finding(&status, is_listening))
+            .map(|found| Finding {
+                fix: found
+                    .fix
+                    .map(|fix| if is_operator { fix } else { ASK_OPERATOR.to_owned() }),
+                ..found
+            })
             .collect()
     }
 }
