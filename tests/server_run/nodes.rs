@@ -250,6 +250,52 @@ fn node_joins_and_replicates_across_stops_of_both_sides() {
 }
 
 #[test]
+fn node_keeps_the_replicas_of_an_organization_whose_catalog_is_gone() {
+    let (server, _database) = server();
+    let mut machine = Machine::new();
+    machine.start(Some(&invite(&server, "fra")));
+    server.ok("POST", "/v1/groups/default/locations/fra", None);
+    until("its files have all rows", || machine.rows(), |rows| *rows == Some(3));
+    // A disk that is not there: the organization is known, and what it wants is not.
+    let organization = entries(&server.data().join("organizations")).remove(0);
+    let aside = server.data().join("aside");
+    let applied = |machine: &Machine| machine.log().matches("applied what is wanted").count();
+    let before = applied(&machine);
+    std::fs::create_dir(&aside).unwrap();
+    for file in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
+        let _ = std::fs::rename(organization.join(file), aside.join(file));
+    }
+    // Any change has the catalogs be read again.
+    invite(&server, "lhr");
+    until("it hears of that", || applied(&machine), |count| *count > before);
+    assert_eq!(machine.rows(), Some(3), "{}", machine.log());
+    let log = server.log();
+    assert!(log.contains("has no catalog any more"), "{log}");
+    // With the catalog, all is as before.
+    for file in entries(&aside) {
+        std::fs::rename(&file, organization.join(file.file_name().unwrap())).unwrap();
+    }
+    invite(&server, "iad");
+    server.ok("DELETE", "/v1/groups/default/locations/fra", None);
+    until(
+        "its files are gone",
+        || entries(&machine.data().join("replicas")),
+        Vec::is_empty,
+    );
+}
+
+#[test]
+fn node_cannot_be_the_location_of_new_databases() {
+    let (server, _) = server();
+    let default = server.ok("GET", "/v1/databases/app", None)["database"]["primaryRegion"].clone();
+    let default = default.as_str().unwrap();
+    let answer = server.request("POST", &format!("/v1/server/nodes/{default}")).send().unwrap();
+    assert_eq!(answer.status(), 409);
+    let database = json!({ "name": "next", "group": "default" });
+    server.ok("POST", "/v1/databases", Some(database));
+}
+
+#[test]
 fn node_token_works_once_and_its_location_passes_to_the_next_machine() {
     let (server, _) = server();
     let first = invite(&server, "fra");
