@@ -285,6 +285,30 @@ fn node_keeps_the_replicas_of_an_organization_whose_catalog_is_gone() {
 }
 
 #[test]
+fn node_files_become_databases_when_the_server_is_lost() {
+    let (mut server, database) = server();
+    let mut machine = Machine::new();
+    machine.start(Some(&invite(&server, "fra")));
+    server.ok("POST", "/v1/groups/default/locations/fra", None);
+    until("its files have all rows", || machine.rows(), |rows| *rows == Some(3));
+    database.sql(&["INSERT INTO t VALUES (4)"]).unwrap();
+    until("the row arrives", || machine.rows(), |rows| *rows == Some(4));
+    server.end(Signal::SIGKILL);
+    machine.signal(Signal::SIGTERM);
+    assert!(machine.ended().success(), "{}", machine.log());
+    let pools = entries(&machine.data().join("replicas"));
+    let files: Vec<_> = pools.iter().flat_map(|pool| entries(&pool.join("sqld/dbs"))).collect();
+    let [files] = files.as_slice() else { panic!("{files:?}") };
+    let wanted = std::fs::read_to_string(machine.data().join("wanted.json")).unwrap();
+    let id = files.file_name().unwrap().to_str().unwrap();
+    assert!(wanted.contains(id) && wanted.contains("\"app\""));
+    let file = files.join("data");
+    machine.world.ok(["db", "create", "app", "--from-file", file.to_str().unwrap()]);
+    let rows = machine.world.ok(["db", "shell", "app", "SELECT 'rows', count(*) FROM t"]);
+    assert!(rows.contains("rows") && rows.contains('4'), "{rows}");
+}
+
+#[test]
 fn node_cannot_be_the_location_of_new_databases() {
     let (server, _) = server();
     let default = server.ok("GET", "/v1/databases/app", None)["database"]["primaryRegion"].clone();
