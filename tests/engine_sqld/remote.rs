@@ -10,15 +10,22 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use torso::control::ControlPlane;
+use torso::control::MaintenanceOperations as _;
 use torso::control::embedded::Embedded;
+use torso::control::findings::Severity;
 use torso::control::promotion::ForcedPromotion;
 use torso::control::types::{Connection, InstanceState};
-use torso::engine::remote::{NodeEngine, PlacedEngine, RemoteLocations, ReplicaSite, WantedSource, WantedState};
+use torso::engine::remote::{
+    NodeEngine, NodeReport, PlacedEngine, RemoteLocations, ReplicaSite, WantedSource, WantedState,
+};
 use torso::engine::sqld::{Access, SqldEngine};
 use torso::error::Code;
 
 /// The location of the other machine.
 const REMOTE: &str = "lhr";
+
+/// How long callers wait for a replica, where that is to come about on a busy machine too.
+const LONG: Duration = Duration::from_secs(60);
 
 /// A server, and a machine with a location.
 struct Machines {
@@ -51,7 +58,8 @@ impl SharedMachines {
     /// The replicas that the catalog wants.
     fn wanted(&self) -> Vec<ReplicaSite> {
         let mut all = Vec::new();
-        for placed in self.embedded().wanted_placements().unwrap() {
+        let (_, placements) = self.embedded().wanted_placements().unwrap().unwrap_or_default();
+        for placed in placements {
             let (_, primary) = &placed.sites[0];
             all.extend(placed.sites[1..].iter().map(|(_, site)| ReplicaSite {
                 organization: "o1".to_owned(),
@@ -87,10 +95,15 @@ impl SharedMachines {
 impl Machines {
     /// The other machine was not heard of yet.
     fn away() -> Self {
+        Self::with_patience(LONG)
+    }
+
+    /// The same, where callers wait for it for so long.
+    fn with_patience(patience: Duration) -> Self {
         let dir = tempfile::Builder::new().prefix("torso-machines-").tempdir().unwrap();
         let shared = Arc::new(SharedMachines {
             server: Mutex::new(engine()),
-            remote: RemoteLocations::default(),
+            remote: RemoteLocations::with_patience(patience),
             node: NodeEngine::new(engine(), REMOTE, dir.path().join("node")),
             dir,
             is_connected: AtomicBool::new(false),
@@ -259,8 +272,9 @@ fn remote_location_that_is_away_blocks_nobody_and_catches_up() {
     });
     assert_eq!(rows(&machines, "two", REMOTE), 1);
     plane.remove_group_location(&group("default"), &at(REMOTE)).unwrap();
-    let report = || machines.shared.remote.last_report(REMOTE).unwrap().report;
-    until("nothing is left there", || report().instances.is_empty());
+    until("nothing is left there", || {
+        machines.shared.remote.last_report(REMOTE).unwrap().instances == 0
+    });
     assert_eq!(rows(&machines, "two", "fra"), 1);
 }
 
@@ -300,6 +314,44 @@ fn remote_copy_of_an_earlier_epoch_stays_until_the_new_one_has_everything() {
 }
 
 #[test]
+fn remote_location_that_is_slow_blocks_nobody() {
+    let machines = Machines::with_patience(Duration::ZERO);
+    // It is heard of, and does nothing.
+    let hear = || {
+        drop(
+            machines
+                .shared
+                .placed()
+                .receive_report(REMOTE, NodeReport::default(), &[]),
+        )
+    };
+    let plane = machines.plane();
+    create(&*plane, "one", "ams");
+    hear();
+    plane.add_group_location(&group("default"), &at(REMOTE)).unwrap();
+    create(&*plane, "two", "ams");
+    hear();
+    let error = plane.sync_database(&db("two"), Some(&at(REMOTE))).unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable, "{error}");
+    // Nothing of that is pending, also for another process.
+    drop(plane);
+    let findings = machines.shared.embedded().check(false).unwrap();
+    assert!(
+        findings.iter().all(|finding| finding.code != "pending_work"),
+        "{findings:?}"
+    );
+    // No word that it is mended.
+    let findings = machines.shared.embedded().check(true).unwrap();
+    let missing = findings.iter().filter(|finding| finding.code == "missing_replica");
+    let missing: Vec<_> = missing.map(|finding| (finding.severity, &finding.message)).collect();
+    assert_eq!(missing.len(), 2, "{findings:?}");
+    assert!(
+        missing.iter().all(|(severity, _)| *severity == Severity::Warning),
+        "{missing:?}"
+    );
+}
+
+#[test]
 fn remote_replica_follows_a_server_that_was_started_again() {
     let machines = Machines::connected();
     let plane = machines.plane();
@@ -309,6 +361,7 @@ fn remote_replica_follows_a_server_that_was_started_again() {
     assert_eq!(rows(&machines, "app", REMOTE), 1);
     drop(plane);
     machines.restart_server();
+    machines.plane().sync_database(&db("app"), None).unwrap();
     write(&machines, "app", "insert into t values (2)");
     until("it follows", || machines.state_there("app") == InstanceState::Ready);
     assert_eq!(rows(&machines, "app", REMOTE), 2);

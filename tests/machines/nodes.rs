@@ -178,7 +178,7 @@ fn machines_page_leads_to_a_replica_that_outlives_power_losses() {
         Site::new(&mut network),
     );
     let blocks = blocks();
-    let [listen, invite, join, replicate] = blocks.as_slice() else {
+    let [listen, invite, join, replicate, _] = blocks.as_slice() else {
         panic!("other blocks than this test knows: {blocks:#?}");
     };
     let started = start_server(&mut server, listen);

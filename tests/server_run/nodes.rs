@@ -303,8 +303,12 @@ fn node_files_become_databases_when_the_server_is_lost() {
     let id = files.file_name().unwrap().to_str().unwrap();
     assert!(wanted.contains(id) && wanted.contains("\"app\""));
     let file = files.join("data");
-    machine.world.ok(["db", "create", "app", "--from-file", file.to_str().unwrap()]);
-    let rows = machine.world.ok(["db", "shell", "app", "SELECT 'rows', count(*) FROM t"]);
+    machine
+        .world
+        .ok(["db", "create", "app", "--from-file", file.to_str().unwrap()]);
+    let rows = machine
+        .world
+        .ok(["db", "shell", "app", "SELECT 'rows', count(*) FROM t"]);
     assert!(rows.contains("rows") && rows.contains('4'), "{rows}");
 }
 
@@ -313,8 +317,9 @@ fn node_cannot_be_the_location_of_new_databases() {
     let (server, _) = server();
     let default = server.ok("GET", "/v1/databases/app", None)["database"]["primaryRegion"].clone();
     let default = default.as_str().unwrap();
-    let answer = server.request("POST", &format!("/v1/server/nodes/{default}")).send().unwrap();
-    assert_eq!(answer.status(), 409);
+    let path = format!("/v1/server/nodes/{default}");
+    let (status, answer) = server.server().ask("POST", &path, None);
+    assert_eq!(status, 409, "{answer}");
     let database = json!({ "name": "next", "group": "default" });
     server.ok("POST", "/v1/databases", Some(database));
 }

@@ -23,13 +23,23 @@ use std::time::{Duration, Instant};
 /// After so long without a report, a location counts as away. Nodes report every second.
 const AWAY_AFTER: Duration = Duration::from_secs(10);
 
+/// How long a caller waits for a replica elsewhere, and with it whoever waits for the caller's lock. Its machine goes on by itself.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// For so long after a wait for a location was in vain, others do not wait for it: a change of a thousand databases would wait for each.
 const SLOW_FOR: Duration = Duration::from_secs(10);
 
 /// The locations of other machines, and what each has reported last. Clones are the same.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct RemoteLocations {
     shared: Arc<SharedLocations>,
+    patience: Duration,
+}
+
+impl Default for RemoteLocations {
+    fn default() -> Self {
+        Self::with_patience(PATIENCE)
+    }
 }
 
 #[derive(Default)]
@@ -71,6 +81,15 @@ impl ReceivedReport {
 }
 
 impl RemoteLocations {
+    /// With none yet. A caller waits for so long for a replica at one of them, if its machine is heard of.
+    #[must_use]
+    pub fn with_patience(patience: Duration) -> Self {
+        Self {
+            shared: Arc::default(),
+            patience,
+        }
+    }
+
     /// Makes a location one of another machine, of which nothing is known yet.
     pub fn add(&self, location: &str) {
         lock(&self.shared.all).insert(location.to_owned(), None);
@@ -127,12 +146,12 @@ impl RemoteLocations {
         }
     }
 
-    /// How long to wait for a location now, of what one wait may take.
-    fn patience(&self, location: &str, longest: Duration) -> Duration {
+    /// How long to wait for a location now.
+    fn patience(&self, location: &str) -> Duration {
         let slow = lock(&self.shared.slow).get(location).copied();
         match slow {
             Some(at) if at.elapsed() < SLOW_FOR => Duration::ZERO,
-            _ => longest,
+            _ => self.patience,
         }
     }
 

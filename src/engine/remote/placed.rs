@@ -13,10 +13,7 @@ use crate::engine::{
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-/// How long a caller waits for a replica elsewhere, and with it whoever waits for the caller's lock. Its machine goes on by itself.
-const PATIENCE: Duration = Duration::from_secs(5);
+use std::time::Instant;
 
 /// Places instances by their location: on this machine, or on another one.
 #[derive(Clone)]
@@ -102,7 +99,7 @@ impl PlacedEngine {
     fn await_copy(&self, from: &Site, to: &Site) -> Result<()> {
         self.remote.signal_change();
         let mut target = self.local.open_log(from)?;
-        let patience = self.remote.patience(&to.location, PATIENCE);
+        let patience = self.remote.patience(&to.location);
         let began = Instant::now();
         loop {
             let is_current = |report: super::ReceivedReport| report.is_current();
