@@ -36,7 +36,7 @@ pub(super) struct Newcomer {
 
 impl Newcomers {
     /// Counts a connection; none if there are enough.
-    pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Newcomer> {
+    pub fn register(self: &Arc<Self>, peer: IpAddr) -> Option<Newcomer> {
         let network = network_of(peer);
         let mut known = lock(&self.by_network);
         let here = known.get(&network).copied().unwrap_or(0);
@@ -102,20 +102,20 @@ mod tests {
     fn newcomers_of_one_network_leave_room_for_others() {
         let all = Arc::new(Newcomers::default());
         let address = |number: u16| IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, number));
-        let mut known: Vec<_> = (0..32).map(|number| all.admit(address(number)).unwrap()).collect();
-        assert!(all.admit(address(99)).is_none());
+        let mut known: Vec<_> = (0..32).map(|number| all.register(address(number)).unwrap()).collect();
+        assert!(all.register(address(99)).is_none());
         let elsewhere: IpAddr = "192.0.2.8".parse().unwrap();
-        assert!(all.admit(elsewhere).is_some());
+        assert!(all.register(elsewhere).is_some());
         known.pop();
-        assert!(all.admit(address(99)).is_some());
+        assert!(all.register(address(99)).is_some());
     }
 
     #[test]
     fn newcomers_are_few_whatever_their_networks() {
         let all = Arc::new(Newcomers::default());
-        let admitted = |number: u8| all.admit(IpAddr::from([192, 0, 2, number]));
-        let known: Vec<_> = (0..=255).map(|number| admitted(number).unwrap()).collect();
-        assert!(all.admit(IpAddr::from([198, 51, 100, 1])).is_none());
+        let registered = |number: u8| all.register(IpAddr::from([192, 0, 2, number]));
+        let known: Vec<_> = (0..=255).map(|number| registered(number).unwrap()).collect();
+        assert!(all.register(IpAddr::from([198, 51, 100, 1])).is_none());
         drop(known);
         assert!(lock(&all.by_network).is_empty());
     }

@@ -188,7 +188,7 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Listen
             Ok((stream, peer)) => {
                 let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
                 let newcomers = Arc::clone(&shared.service.newcomers);
-                let Some(newcomer) = newcomers.admit(peer.ip()) else {
+                let Some(newcomer) = newcomers.register(peer.ip()) else {
                     log_refusal(
                         &newcomers,
                         peer,

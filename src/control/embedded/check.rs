@@ -220,13 +220,7 @@ fn database(view: &CatalogView<'_>, row: &DatabaseRow, check: &mut Check) -> Res
         };
         let is_here = view.plane.engine.local_files(&view.site(&location, row)).is_ok();
         let role = replica.map(|running| running.role);
-        let state = match replica_state(row, primary.as_ref(), role) {
-            Some(("missing_replica", _)) if !is_here => {
-                Some(("missing_replica", "was not heard of by this server yet"))
-            }
-            state => state,
-        };
-        if let Some((code, state)) = state {
+        if let Some((code, state)) = replica_state(row, primary.as_ref(), role, is_here) {
             stale.push((code, format!("the replica of {name} in {location} {state}")));
         }
     }
@@ -254,9 +248,11 @@ fn replica_state(
     row: &DatabaseRow,
     primary: Option<&Running>,
     replica: Option<InstanceRole>,
+    is_here: bool,
 ) -> Option<(&'static str, &'static str)> {
     match (replica, primary) {
-        (None, _) => Some(("missing_replica", "is missing")),
+        (None, _) if is_here => Some(("missing_replica", "is missing")),
+        (None, _) => Some(("missing_replica", "was not heard of by this server yet")),
         (Some(InstanceRole::Replica { altered: true, .. } | InstanceRole::Primary | InstanceRole::Promoting), _) => {
             Some(("altered_replica", "was changed by something other than torso"))
         }
@@ -331,10 +327,9 @@ fn damaged(view: &CatalogView<'_>, row: &DatabaseRow, damage: &Damage, check: &m
 fn way_back(view: &CatalogView<'_>, row: &DatabaseRow, first: &str) -> Result<String> {
     let name = &row.name;
     let again = format!("torso db destroy {name}");
-    let replicas = view.want(row)?.replicas;
     // What is on another machine can neither become the primary nor be exported from here.
     let is_here = |at: &&LocationCode| view.plane.engine.local_files(&view.site(at, row)).is_ok();
-    Ok(match replicas.iter().find(is_here) {
+    Ok(match view.want(row)?.replicas.iter().find(is_here) {
         Some(_) if view.plane.engine.has_processes() => {
             format!("{first}, or make a replica the primary: torso db promote {name} --force")
         }
@@ -349,10 +344,11 @@ fn way_back(view: &CatalogView<'_>, row: &DatabaseRow, first: &str) -> Result<St
 /// Syncs a database's replicas; the caller holds the lock.
 fn refresh(view: &CatalogView<'_>, row: &DatabaseRow) -> Option<Error> {
     match super::reconcile::reconcile(view, &row.id, None) {
-        Ok(report) => {
-            let mut causes = report.failures.into_iter().chain(report.away);
-            causes.next().map(|(_, error)| error)
-        }
+        Ok(mut report) => report
+            .failures
+            .pop()
+            .or_else(|| report.away.pop())
+            .map(|(_, error)| error),
         Err(error) => Some(error),
     }
 }
