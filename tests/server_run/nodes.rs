@@ -266,7 +266,7 @@ fn node_keeps_the_replicas_of_an_organization_whose_catalog_is_gone() {
         let _ = std::fs::rename(organization.join(file), aside.join(file));
     }
     // Any change has the catalogs be read again.
-    invite(&server, "iad");
+    invite(&server, "syd");
     until("it hears of that", || applied(&machine), |count| *count > before);
     assert_eq!(machine.rows(), Some(3), "{}", machine.log());
     let log = server.log();

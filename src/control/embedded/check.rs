@@ -344,11 +344,7 @@ fn way_back(view: &CatalogView<'_>, row: &DatabaseRow, first: &str) -> Result<St
 /// Syncs a database's replicas; the caller holds the lock.
 fn refresh(view: &CatalogView<'_>, row: &DatabaseRow) -> Option<Error> {
     match super::reconcile::reconcile(view, &row.id, None) {
-        Ok(mut report) => report
-            .failures
-            .pop()
-            .or_else(|| report.away.pop())
-            .map(|(_, error)| error),
+        Ok(mut report) => report.take_any(),
         Err(error) => Some(error),
     }
 }

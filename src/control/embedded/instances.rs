@@ -113,11 +113,7 @@ impl InstanceOperations for Embedded {
                 .take_failure(location)
                 .or_else(|| report.take_failure(&row.primary))
                 .or_else(|| report.take_away(location)),
-            None => report
-                .failures
-                .pop()
-                .or_else(|| report.away.pop())
-                .map(|(_, error)| error),
+            None => report.take_any(),
         };
         if let Some(error) = failure {
             return Err(error);

@@ -29,6 +29,12 @@ impl ReconcileReport {
     pub fn take_away(&mut self, location: &LocationCode) -> Option<Error> {
         take(&mut self.away, location)
     }
+
+    /// Removes and returns a reason why something is not as it is to be, here before elsewhere.
+    pub fn take_any(&mut self) -> Option<Error> {
+        let cause = self.failures.pop().or_else(|| self.away.pop());
+        cause.map(|(_, error)| error)
+    }
 }
 
 fn take(causes: &mut Vec<(LocationCode, Error)>, location: &LocationCode) -> Option<Error> {
