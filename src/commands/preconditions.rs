@@ -1,17 +1,36 @@
 //! What a change needs: locations, groups, free names, room, and what may be destroyed or written to. One place for all verbs, asked
 //! before a plan is printed and before anything is changed, so that a dry run promises nothing which the change itself is refused.
 //!
-//! The control plane checks again, for others work at the same time. What a token may not see is left to it.
+//! The control plane checks again, for others work at the same time. What a token may not see, and what a server does not answer,
+//! is left to it: no change fails for a question that it does not need.
 
 use crate::context::Context;
-use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use crate::control::types::{Database, Group, not_writable};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Kind, Result};
+
+/// What a control plane answers about a condition: an error if it is `missing`, or if the change could not be asked for either. None
+/// where the token in use may not ask, and where a server has no such path or answers about something else.
+pub(super) fn if_known<T>(read: Result<T>, missing: Code) -> Result<Option<T>> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.code() == missing => Err(error),
+        Err(error)
+            if matches!(
+                error.code().kind(),
+                Kind::NotFound | Kind::Forbidden | Kind::Unsupported
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) if error.code() == Code::MethodNotAllowed => Ok(None),
+        Err(error) => Err(error),
+    }
+}
 
 /// Fails where there is no such location.
 pub(super) fn check_location(ctx: &Context, code: &LocationCode) -> Result<()> {
-    if_allowed(ctx.control()?.check_location(code)).map(drop)
+    if_known(ctx.control()?.check_location(code), Code::LocationNotFound).map(drop)
 }
 
 /// Fails where there is no such group.
@@ -23,7 +42,7 @@ pub(super) fn check_group(ctx: &Context, name: &GroupName) -> Result<()> {
         }
         _ => error,
     });
-    if_allowed(group).map(drop)
+    if_known(group, Code::GroupNotFound).map(drop)
 }
 
 /// Fails where a database has the name.
@@ -34,7 +53,7 @@ pub(super) fn check_new_database_name(ctx: &Context, name: &DatabaseName) -> Res
                 .hint(format!("torso db show {name} shows it; choose another name")),
         ),
         Err(error) if error.code() == Code::DatabaseNotFound => Ok(()),
-        Err(error) => if_allowed(Err(error)).map(|none: Option<()>| none.unwrap_or_default()),
+        Err(error) => if_known(Err(error), Code::DatabaseNotFound).map(|none: Option<()>| none.unwrap_or_default()),
     }
 }
 
@@ -44,13 +63,13 @@ pub(super) fn check_new_group_name(ctx: &Context, name: &GroupName) -> Result<()
         Ok(_) => Err(Error::new(Code::GroupExists, format!("group {name} exists already"))
             .hint(format!("torso group show {name} shows it"))),
         Err(error) if error.code() == Code::GroupNotFound => Ok(()),
-        Err(error) => if_allowed(Err(error)).map(|none: Option<()>| none.unwrap_or_default()),
+        Err(error) => if_known(Err(error), Code::GroupNotFound).map(|none: Option<()>| none.unwrap_or_default()),
     }
 }
 
 /// Fails where the organization cannot be seen, or where there are none.
 pub(super) fn check_organization(ctx: &Context, slug: &OrganizationSlug) -> Result<()> {
-    if_allowed(ctx.accounts()?.get_organization(slug)).map(drop)
+    if_known(ctx.accounts()?.get_organization(slug), Code::OrganizationNotFound).map(drop)
 }
 
 /// Fails where a database has delete protection.
@@ -64,6 +83,20 @@ pub(super) fn check_destroyable(database: &Database) -> Result<()> {
         format!("database {name} is protected from deletion"),
     )
     .hint(format!("torso db config set {name} delete-protection off")))
+}
+
+/// Fails where the group of a database has delete protection, which the control plane refuses as well.
+pub(super) fn check_group_protection(ctx: &Context, database: &Database) -> Result<()> {
+    let (name, group) = (&database.name, &database.group);
+    // A group that cannot be seen is left to the control plane.
+    match ctx.control()?.get_group(group) {
+        Ok(found) if found.delete_protection => Err(Error::new(
+            Code::DeleteProtected,
+            format!("database {name} is in group {group}, which is protected from deletion"),
+        )
+        .hint(format!("torso group config set {group} delete-protection off lifts it"))),
+        _ => Ok(()),
+    }
 }
 
 /// Fails where a group or one of its databases has delete protection.
@@ -155,7 +188,7 @@ pub(super) fn check_group_replica(group: &Group, location: &LocationCode) -> Res
 
 /// Fails where content of so many bytes does not fit into a database that is there.
 pub(super) fn check_room_for_replacement(ctx: &Context, name: &DatabaseName, size: u64) -> Result<()> {
-    let configuration = if_allowed(ctx.control()?.get_configuration(name))?;
+    let configuration = if_known(ctx.control()?.get_configuration(name), Code::DatabaseNotFound)?;
     let limit: u64 = configuration.map_or(0, |found| found.size_limit.parse().unwrap_or(0));
     if limit == 0 || size <= limit {
         return Ok(());

@@ -188,6 +188,45 @@ fn request_that_may_not_be_repeated_is_sent_once() {
     assert_eq!(posts, 1);
 }
 
+/// A server need not answer what is asked before a change for the sake of a clear error.
+#[test]
+fn precondition_that_is_not_answered_does_not_refuse_a_change() {
+    for (status, answer) in [
+        (403, json!({ "error": "no" })),
+        (404, json!({ "error": "no" })),
+        (404, json!({ "error": "no", "code": "path_not_found" })),
+        (405, json!({ "error": "no", "code": "method_not_allowed" })),
+        (501, json!({ "error": "no" })),
+        (200, json!({ "locations": "everywhere" })),
+    ] {
+        let stub = Stub::start(move |request| match (request.method.as_str(), request.path.as_str()) {
+            ("POST", "/v1/groups") => Answer::Json(
+                200,
+                json!({ "group": { "name": "g", "uuid": "0eb771dd-6906-41ee-8553-eaa7715aeaf2", "locations": ["ams"],
+                    "primary": "ams", "delete_protection": false, "version": "", "archived": false } }),
+            ),
+            ("GET", path) if path.starts_with("/v1/locations") => Answer::Json(status, answer.clone()),
+            _ => Answer::Json(404, json!({ "error": "no" })),
+        });
+        let world = world(&stub);
+        let run = world.torso(["group", "create", "g", "--location", "ams", "--json"]);
+        assert_eq!(run.success().json()["created"], true, "{status}");
+    }
+}
+
+/// A server may stop offering a location, which keeps what it has.
+#[test]
+fn location_that_is_not_offered_any_more_may_be_declared() {
+    let stub = Stub::start(|request| match request.line().as_str() {
+        "GET /v1/locations" => Answer::Json(200, json!({ "locations": { "ams": "Amsterdam" } })),
+        _ => super::stand_in::answer(request),
+    });
+    let world = world(&stub);
+    world.write("torso.toml", "[groups.default]\nlocations = [\"ams\", \"lhr\"]\n");
+    let run = world.torso(["apply", "--check"]).success();
+    assert_eq!(run.stdout, "Everything is as torso.toml declares.\n");
+}
+
 #[test]
 fn server_that_is_silent_times_out() {
     let stub = Stub::start(|_| Answer::Silence(Duration::from_secs(30)));

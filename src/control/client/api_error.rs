@@ -63,9 +63,16 @@ pub(super) fn of(status: u16, body: &[u8], about: &CallSubject<'_>, host: &str, 
     };
     let named = member("code").and_then(|name| Code::ALL.iter().copied().find(|code| code.name() == name));
     let text = member("error").or_else(|| member("message"));
-    if let (None, Some(verb), 404 | 405) = (named, about.only_here, status) {
-        return Error::new(Code::Unsupported, format!("the server {host} cannot {verb}"))
-            .hint("torso's own server can; torso api METHOD PATH sends any request");
+    if let (Some(verb), 404 | 405) = (about.only_here, status) {
+        let refused = Error::new(Code::Unsupported, format!("the server {host} cannot {verb}"));
+        match named {
+            None => return refused.hint("torso's own server can; torso api METHOD PATH sends any request"),
+            // A torso server names what it lacks: it is older than this program.
+            Some(Code::PathNotFound | Code::MethodNotAllowed) => {
+                return refused.hint("a newer torso server can: update the server");
+            }
+            Some(_) => {}
+        }
     }
     let code = named.unwrap_or_else(|| by_status(status, document.is_some(), about));
     let message = match (&text, code) {
@@ -204,6 +211,11 @@ mod tests {
             ask(r#"{"error":"x","code":"database_not_found"}"#),
             Code::DatabaseNotFound
         );
+        // So an older torso server says that it does not know a path.
+        for code in ["path_not_found", "method_not_allowed"] {
+            let error = ask(&format!(r#"{{"error":"x","code":"{code}","hint":"y"}}"#));
+            assert_eq!(error, Code::Unsupported, "{code}");
+        }
     }
 
     #[test]

@@ -8,11 +8,12 @@ use crate::control::location_status::LocationStatus;
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{Location, NewLocation};
 use crate::error::{Code, Error, Result};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 impl LocationOperations for Client {
     fn list_locations(&self) -> Result<Vec<Location>> {
-        let mut known = self.known_locations()?;
+        let mut known = read_locations(self.ask_for_locations()?)?;
         let used = self.locations_in_use()?;
         // A server answers for the personal organization.
         for location in &mut known {
@@ -30,7 +31,12 @@ impl LocationOperations for Client {
     }
 
     fn check_location(&self, code: &LocationCode) -> Result<()> {
-        let is_known = self.known_locations()?.iter().any(|location| location.code == *code);
+        let reply = self.ask_for_locations()?;
+        // Only a list that can be read says that a location is not in it; else the change itself finds out.
+        let Ok(known) = read_locations(reply) else {
+            return Ok(());
+        };
+        let is_known = known.iter().any(|location| location.code == *code);
         is_known.then_some(()).ok_or_else(|| self.location_not_found(code))
     }
 
@@ -64,17 +70,9 @@ impl LocationOperations for Client {
 }
 
 impl Client {
-    /// The locations of the server, without what uses them.
-    fn known_locations(&self) -> Result<Vec<Location>> {
-        let call = self.call(Operation::ListLocations, &[], about("the locations"));
-        let mut reply = self.http.ask(&call)?;
-        if let Some(details) = reply.get_mut("details") {
-            return wire::read(details.take(), "a location");
-        }
-        let descriptions: BTreeMap<LocationCode, String> =
-            wire::read(wire::within(reply, "locations"), "the locations")?;
-        let location = |(code, description)| wire::plain_location(code, description, false);
-        Ok(descriptions.into_iter().map(location).collect())
+    fn ask_for_locations(&self) -> Result<Value> {
+        self.http
+            .ask(&self.call(Operation::ListLocations, &[], about("the locations")))
     }
 
     /// The error about a location that is not there: a server of torso suggests the nearest code.
@@ -88,6 +86,16 @@ impl Client {
                     .hint("torso location list shows the locations")
             })
     }
+}
+
+/// The locations in a server's answer, without what uses them.
+fn read_locations(mut reply: Value) -> Result<Vec<Location>> {
+    if let Some(details) = reply.get_mut("details") {
+        return wire::read(details.take(), "a location");
+    }
+    let descriptions: BTreeMap<LocationCode, String> = wire::read(wire::within(reply, "locations"), "the locations")?;
+    let location = |(code, description)| wire::plain_location(code, description, false);
+    Ok(descriptions.into_iter().map(location).collect())
 }
 
 fn about_location(code: &LocationCode) -> CallSubject<'static> {
