@@ -4,7 +4,7 @@ use super::DeclaredState;
 use crate::control::ControlPlane;
 use crate::control::names::{DatabaseName, GroupName, LocationCode};
 use crate::control::types::{Configuration, Database, DatabaseFilter, Group, GroupConfiguration, Location};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What there is.
@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct CurrentState {
     /// The locations that the file declares, where they are known.
     pub locations: BTreeMap<LocationCode, Location>,
-    /// Every location that there is.
-    pub known_locations: BTreeSet<LocationCode>,
+    /// Every location that is offered, or that something is at. None where the token in use may not ask, or the server does not
+    /// list them: then the steps find out.
+    pub known_locations: Option<BTreeSet<LocationCode>>,
     pub groups: BTreeMap<GroupName, Group>,
     /// Of groups whose settings the file declares.
     pub group_configurations: BTreeMap<GroupName, GroupConfiguration>,
@@ -26,8 +27,15 @@ impl CurrentState {
     /// Asks a control plane.
     pub fn read(plane: &dyn ControlPlane, declared: &DeclaredState) -> Result<Self> {
         let mut current = Self::default();
-        for location in plane.list_locations()? {
-            current.known_locations.insert(location.code.clone());
+        let offered = match plane.list_locations() {
+            // A file that declares locations cannot be compared without.
+            Err(error) if declared.locations.is_empty() && is_refused(&error) => None,
+            listed => Some(listed?),
+        };
+        let mut known: Option<BTreeSet<_>> = offered
+            .as_ref()
+            .map(|all| all.iter().map(|one| one.code.clone()).collect());
+        for location in offered.into_iter().flatten() {
             if declared.locations.iter().any(|new| new.code == location.code) {
                 current.locations.insert(location.code.clone(), location);
             }
@@ -48,6 +56,30 @@ impl CurrentState {
             }
             current.databases.insert(database.name.clone(), database);
         }
+        // What is at a location that is not offered any more stays there.
+        if let Some(known) = &mut known {
+            known.extend(
+                current
+                    .groups
+                    .values()
+                    .flat_map(|group| group.locations.iter().cloned()),
+            );
+            known.extend(
+                current
+                    .databases
+                    .values()
+                    .flat_map(|database| database.locations.iter().cloned()),
+            );
+        }
+        current.known_locations = known;
         Ok(current)
     }
+}
+
+/// Whether a control plane does not answer a question which another one would.
+fn is_refused(error: &Error) -> bool {
+    matches!(
+        error.code().kind(),
+        Kind::NotFound | Kind::Forbidden | Kind::Unsupported
+    )
 }

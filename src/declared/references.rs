@@ -9,7 +9,11 @@ use crate::error::{Code, Error, Result};
 pub fn check_references(declared: &DeclaredState, current: &CurrentState) -> Result<()> {
     let check_location = |code: &LocationCode, key: &str| {
         let is_declared = declared.locations.iter().any(|new| new.code == *code);
-        if is_declared || current.known_locations.contains(code) {
+        let may_be_there = current
+            .known_locations
+            .as_ref()
+            .is_none_or(|known| known.contains(code));
+        if is_declared || may_be_there {
             return Ok(());
         }
         let error = Error::new(Code::LocationNotFound, format!("there is no location {code}"))

@@ -65,8 +65,11 @@ pub(super) fn replicate(ctx: &Context, args: &Replicate) -> Result<()> {
     let (name, location) = (&args.name, &args.location);
     let plane = ctx.control()?;
     let database = if_allowed(find(ctx, name))?;
-    preconditions::check_location(ctx, location)?;
     let there = database.map(|database| database.locations.contains(location));
+    // A location may be one that is not offered any more, and keep what it has.
+    if there != Some(true) {
+        preconditions::check_location(ctx, location)?;
+    }
     if args.dry.dry_run {
         let steps = if there == Some(true) {
             vec![]

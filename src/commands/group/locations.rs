@@ -101,17 +101,17 @@ fn add(ctx: &Context, args: &Add) -> Result<()> {
     let plane = ctx.control()?;
     let name = &args.name;
     let before = if_allowed(plane.get_group(name))?;
-    // Refuse an unknown one before the first is added.
-    for location in &args.locations {
+    let is_there = |location: &LocationCode| before.as_ref().is_some_and(|group| group.locations.contains(location));
+    let new: Vec<_> = args.locations.iter().filter(|location| !is_there(location)).collect();
+    // Refuse an unknown one before the first is added. One that is not offered any more keeps what it has.
+    for location in &new {
         preconditions::check_location(ctx, location)?;
     }
     if args.dry.dry_run {
-        let is_there =
-            |location: &LocationCode| before.as_ref().is_some_and(|group| group.locations.contains(location));
-        let new = args.locations.iter().filter(|location| !is_there(location));
         return answers::plan(
             ctx,
-            new.map(|location| format!("replicate group {name} to {location}"))
+            new.iter()
+                .map(|location| format!("replicate group {name} to {location}"))
                 .collect(),
         );
     }
