@@ -139,9 +139,13 @@ fn hold_when_equal<'b>(
         let Err(error) = make_equal(change, moving, location) else {
             return Ok((held, began));
         };
-        moving.iter().for_each(|row| recover(change, row, location));
+        // Only the blocks are lifted while writes wait.
+        for row in moving {
+            let _ = change.reach_at(&row.id, &row.primary);
+        }
         held.now = placements(change, &ids).unwrap_or_default();
         drop(held);
+        moving.iter().for_each(|row| recover(change, row, location));
         *waited += began.elapsed();
         tries += 1;
         if tries == TRIES || !error.kind().retryable() {
