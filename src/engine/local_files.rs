@@ -31,6 +31,15 @@ pub trait LocalFiles {
     fn compact_to(&self, from: &Site, to: &Path) -> Result<()> {
         self.snapshot(from, to)
     }
+    /// Bytes of all pages of a primary, without its log.
+    fn content_size(&self, at: &Site) -> Option<u64> {
+        file::content_bytes(&self.path(at))
+    }
+    /// Fails where a file could not be adopted as a primary: `disk_full` if there is no room for it, and as
+    /// [`LocalFiles::adopt`].
+    fn check_adoptable(&self, _seed: &Path, _at: &Site) -> Result<()> {
+        Ok(())
+    }
     /// Opens the content of a primary and of its replicas, all at one position, so that it can be compared while writes go on.
     /// Fails with `timeout` if they do not come to one position.
     fn open_content(&self, primary: &Site, replicas: &[Site]) -> Result<OpenContent> {

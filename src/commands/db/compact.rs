@@ -13,7 +13,7 @@ crate::commands::schemas::document!("db compact" => crate::control::compaction::
 /// Give the room of deleted rows back to the disk
 ///
 /// SQLite keeps the pages of deleted rows for new ones. This makes the file as small as its content, and then its replicas. Writes
-/// wait meanwhile. A file must not be in use. It is allowed over a quota, and needs as much free disk as the content takes.
+/// wait meanwhile. A file must not be in use. It is allowed over a quota, and needs twice as much free disk as the content takes.
 ///
 /// Tables without a primary key of integers may get other rowids, as by SQLite's VACUUM.
 #[derive(clap::Args)]

@@ -388,8 +388,9 @@ pub fn unused<T>(change: &Change<'_>, rows: &[DatabaseRow], work: impl FnOnce() 
     done
 }
 
-/// Refuses if the database or its group has delete protection.
-pub fn protect(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
+/// Refuses to replace the content of a database that has delete protection itself. That of its group keeps the database, not what is
+/// in it.
+pub fn protect_content(row: &DatabaseRow) -> Result<()> {
     let name = &row.name;
     if row.delete_protection {
         return Err(Error::new(
@@ -398,6 +399,13 @@ pub fn protect(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
         )
         .hint(format!("torso db config set {name} delete-protection off lifts it")));
     }
+    Ok(())
+}
+
+/// Refuses if the database or its group has delete protection.
+pub fn protect(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
+    protect_content(row)?;
+    let name = &row.name;
     let group = change.group(&row.group)?;
     if group.delete_protection {
         return Err(Error::new(

@@ -10,9 +10,9 @@
 use super::Embedded;
 use super::catalog::databases::DatabaseRow;
 use super::catalog::former_instances::FormerInstance;
-use super::databases::{protect, stage_seed};
+use super::databases::{protect_content, stage_seed};
 use super::primary::check_primary;
-use super::promotion::{check_movable, placements};
+use super::promotion::{check_movable, complete_without_primary, placements};
 use super::staging;
 use super::view::{Change, pool};
 use super::write_barrier::{HeldWrites, NoBarrier, WriteBarrier};
@@ -36,11 +36,15 @@ impl Embedded {
     ///
     /// `database_busy` if an application has a file open, `unsupported` for what only libSQL can make again.
     pub fn compact_behind(&self, name: &DatabaseName, dry_run: bool, barrier: &dyn WriteBarrier) -> Result<Compaction> {
-        let staging = self.staging()?;
         let change = self.change()?;
         let row = change.database(name)?;
         check_primary(&change, &row)?;
+        // A plan promises no more than the change does.
+        if self.engine.has_processes() {
+            check_movable(&change, &row)?;
+        }
         let site = change.site(&row.primary, &row);
+        let files = self.engine.local_files(&site)?;
         let size = || self.engine.size(&site).unwrap_or(0);
         let before = size();
         let mut compaction = Compaction {
@@ -54,15 +58,15 @@ impl Embedded {
             return Ok(compaction);
         }
         if !self.engine.has_processes() {
-            self.engine.local_files(&site)?.compact(&site)?;
+            files.compact(&site)?;
             compaction.bytes_after = size();
-            compaction.compacted = true;
+            compaction.compacted = compaction.bytes_after < before;
             if let Some((_, error)) = change.reach(&row.id)?.failures.into_iter().next() {
                 return Err(not_everywhere(name, "compacted", error));
             }
             return Ok(compaction);
         }
-        check_movable(&change, &row)?;
+        let staging = self.staging()?;
         let began = Instant::now();
         let switched = self.switch_to_compact(&change, &row, &staging.path, barrier)?;
         compaction.outage_ms = Some(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
@@ -91,9 +95,16 @@ impl Embedded {
         change.catalog.write(|| change.catalog.add_pending(&row.id))?;
         let mut held = HeldWrites::hold(barrier, std::slice::from_ref(&row.id));
         let is_smaller = self.engine.block_writes(&site, REASON).and_then(|()| {
-            self.engine.local_files(&site)?.compact_to(&site, copy)?;
+            let files = self.engine.local_files(&site)?;
+            files.compact_to(&site, copy)?;
             let size = std::fs::metadata(copy).map_or(u64::MAX, |copy| copy.len());
-            Ok(size < self.engine.size(&site).unwrap_or(0))
+            // The log is not counted: it gets shorter by itself.
+            let is_smaller = size < files.content_size(&site).unwrap_or(0);
+            if is_smaller {
+                // After the switch there is no way back.
+                files.check_adoptable(copy, &site)?;
+            }
+            Ok(is_smaller)
         });
         let switched = if let Ok(true) = is_smaller {
             self.switch_to_seed(change, row, copy, false)
@@ -108,8 +119,7 @@ impl Embedded {
     /// Refuses a database whose content may not be replaced.
     #[cfg(feature = "server")]
     pub fn check_replaceable(&self, name: &DatabaseName) -> Result<()> {
-        let change = self.change()?;
-        protect(&change, &change.database(name)?)
+        protect_content(&self.change()?.database(name)?)
     }
 
     /// What the content of a backup is needed for here: a primary that is lost. Nobody writes an audit log.
@@ -135,8 +145,13 @@ impl Embedded {
         staging::check(self, file)?;
         let change = self.change()?;
         let row = change.database(name)?;
-        protect(&change, &row)?;
+        protect_content(&row)?;
         let site = change.site(&row.primary, &row);
+        if self.engine.has_processes() {
+            // A switch that has begun is completed first. Where that cannot be done, what the former primary has is kept.
+            change.reach_at(&row.id, &row.primary)?;
+            complete_without_primary(&change, &row)?;
+        }
         if !self.is_lost(&site)? {
             return Err(Error::new(
                 Code::Conflict,

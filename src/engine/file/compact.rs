@@ -28,18 +28,30 @@ pub(super) fn not_compacted(path: &Path, error: rusqlite::Error) -> Error {
             Error::new(Code::DatabaseBusy, format!("another program uses {}", path.display()))
                 .hint("close the applications that have it open, then try again")
         }
-        // A function or module that this SQLite does not have.
-        Some(ErrorCode::Unknown) => Error::new(
-            Code::Unsupported,
-            format!(
-                "{} has an index or a constraint that only libSQL can make again",
-                path.display()
-            ),
-        )
-        .hint("drop the indexes of vectors, compact it, and create them again")
-        .caused_by(sqlite(path, error)),
+        // A function or module that this SQLite does not have, or words in the schema that only libSQL reads.
+        Some(ErrorCode::Unknown) => not_made_again(path, error),
+        Some(ErrorCode::DatabaseCorrupt) if error.to_string().starts_with("malformed database schema") => {
+            not_made_again(path, error)
+        }
         _ => sqlite(path, error),
     }
+}
+
+fn not_made_again(path: &Path, error: rusqlite::Error) -> Error {
+    let hint = if error.to_string().contains("libsql_vector_idx") {
+        "drop the indexes of vectors, compact it, and create them again"
+    } else {
+        "drop what the cause names, compact it, and create it again"
+    };
+    Error::new(
+        Code::Unsupported,
+        format!(
+            "{} has something in its schema that SQLite cannot make again",
+            path.display()
+        ),
+    )
+    .hint(hint)
+    .caused_by(sqlite(path, error))
 }
 
 #[cfg(test)]

@@ -24,10 +24,8 @@ pub(in crate::engine) mod dump;
 mod link;
 mod note;
 mod role;
-#[cfg(feature = "server")]
 mod used;
 
-#[cfg(feature = "server")]
 pub(in crate::engine) use used::{content_bytes, used_bytes};
 
 use super::disk::{self, with_suffix};
@@ -282,6 +280,10 @@ impl Engine for FileEngine {
         let path = file(at);
         let size = std::fs::metadata(&path).ok()?.len();
         Some(size + std::fs::metadata(with_suffix(&path, "-wal")).map_or(0, |wal| wal.len()))
+    }
+
+    fn used(&self, at: &Site) -> Option<u64> {
+        used_bytes(&file(at))
     }
 
     fn url(&self, at: &Site) -> String {

@@ -311,6 +311,23 @@ impl LocalFiles for SqldEngine {
         child::compact(&self.shared.common.sandbox, &self.path(from), to)
     }
 
+    fn check_adoptable(&self, seed: &Path, at: &Site) -> Result<()> {
+        let converted = disk::with_suffix(seed, "-converted");
+        child::check_or_convert(&self.shared.common.sandbox, seed, &converted)?;
+        disk::remove(&converted)?;
+        let needed = std::fs::metadata(seed).map_or(0, |seed| seed.len());
+        let disk = rustix::fs::statvfs(&at.dir).ok();
+        let free = disk.and_then(|disk| disk.f_bavail.checked_mul(disk.f_frsize));
+        match free {
+            Some(free) if free < needed => Err(Error::new(
+                Code::DiskFull,
+                format!("{} has {free} bytes left, and {needed} are needed", at.dir.display()),
+            )
+            .hint("nothing was changed; free space, then try again")),
+            _ => Ok(()),
+        }
+    }
+
     fn open_content(&self, primary: &Site, replicas: &[Site]) -> Result<OpenContent> {
         let open = self.open_at_one_position(primary, replicas)?;
         Ok(Box::new(move || open.run()))
