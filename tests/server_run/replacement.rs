@@ -182,7 +182,13 @@ fn restore_over_lost_primary(lose: impl Fn(&PathBuf)) -> (Deployment, Database) 
     );
     let id = backup["id"].as_str().unwrap();
     let restore = ["db", "restore", "app", "--from", id, "--in", "backups"];
-    assert_eq!(server.world.torso(restore).code(), 6);
+    let refused = server.world.torso(restore);
+    assert_eq!(refused.code(), 6);
+    assert!(
+        refused.stderr.contains("which may have newer rows"),
+        "{}",
+        refused.stderr
+    );
     let restored = server.world.json(restore.into_iter().chain(["--yes"]));
     assert_eq!(restored["DbId"], shown["DbId"]);
     await_count(&server, &database, &ROWS.to_string());

@@ -10,10 +10,11 @@ use crate::commands::answers::{self, Done};
 use crate::commands::backup_place::{self, KeyFile};
 use crate::commands::committed::Committed;
 use crate::commands::interruption::check_interrupted;
+use crate::commands::preconditions::if_known;
 use crate::commands::{DryRun, completers, preconditions};
 use crate::context::Context;
-use crate::control::names::DatabaseName;
-use crate::control::types::{Database, InstanceState, Role, Seed};
+use crate::control::names::{DatabaseName, LocationCode};
+use crate::control::types::{Database, Instance, InstanceState, Role, Seed};
 use crate::control::{Staging, if_allowed};
 use crate::error::{Code, Error, Result};
 use crate::shell::interrupt;
@@ -194,14 +195,16 @@ fn restore_in_place(
     }
     preconditions::check_replaceable(&former)?;
     let age = text::age(manifest.created_at, Timestamp::now());
-    let is_lost = is_primary_lost(ctx, &name)?;
+    let lost = find_lost_primary(ctx, &name)?;
+    let others = lost.as_ref().and_then(LostPrimary::describe_replicas);
     if args.dry.dry_run {
         let mut steps = Vec::new();
-        if is_lost {
+        if lost.is_some() {
             steps.push(format!(
                 "set aside what is left of the primary of database {name}, which is lost"
             ));
         }
+        steps.extend(others.map(|others| format!("destroy {others}")));
         let step = format!(
             "replace the content of database {name} by backup {} ({age}); its id, URL, tokens, replicas and settings stay",
             manifest.id
@@ -209,25 +212,29 @@ fn restore_in_place(
         steps.push(step);
         return answers::plan(ctx, steps);
     }
-    ctx.confirm(
-        args.yes,
-        &format!(
-            "replace the content of database {name} by backup {} ({age})",
-            manifest.id
-        ),
-        name.as_str(),
-    )?;
-    let mut staging = checked_copy(ctx, fetch(ctx, repository, manifest)?)?;
+    let mut doing = format!(
+        "replace the content of database {name} by backup {} ({age})",
+        manifest.id
+    );
+    if let Some(others) = &others {
+        doing.push_str(&format!(", and destroy {others}"));
+        ctx.ui.warn(format!(
+            "the primary of {name} is lost, but not {others}. To keep those rows: torso db promote {name} --force"
+        ));
+    }
+    ctx.confirm(args.yes, &doing, name.as_str())?;
+    let fetched = fetch(ctx, repository, manifest)?;
+    let mut staging = checked_copy(ctx, &fetched)?;
     let backup = manifest.id.to_string();
-    if is_lost {
+    if lost.is_some() {
         ctx.ui.notice(format!(
             "The primary of {name} is missing or damaged: what is left of its files is set aside."
         ));
         let path = staging.path.clone();
         let content = Seed::DatabaseUpload { path };
         ctx.control()?.restore_backup(&name, &backup, Some(&content))?;
-        // Read again for the comparison: what was given away is not there any more.
-        staging = checked_copy(ctx, fetch(ctx, repository, manifest)?)?;
+        // The copy was given away. What was fetched has the same content.
+        staging = fetched;
     } else {
         note_restore(ctx, &name, &backup)?;
         copy::replace_by_file(ctx, &former, &staging.path)?;
@@ -249,11 +256,36 @@ fn restore_in_place(
     show(ctx, restored, false, manifest, sentence)
 }
 
-/// Whether the file of a database's primary is missing or damaged.
-fn is_primary_lost(ctx: &Context, name: &DatabaseName) -> Result<bool> {
-    let instances = if_allowed(ctx.control()?.list_instances(name))?.unwrap_or_default();
-    let mut primaries = instances.iter().filter(|instance| instance.role == Role::Primary);
-    Ok(primaries.any(|primary| matches!(primary.state, InstanceState::Missing | InstanceState::Damaged)))
+/// A primary whose file is missing or damaged.
+struct LostPrimary {
+    /// Where there are replicas with files. They may have rows that a backup lacks.
+    replicas: Vec<LocationCode>,
+}
+
+impl LostPrimary {
+    /// The replicas, if there are any.
+    fn describe_replicas(&self) -> Option<String> {
+        let at = answers::listed(&self.replicas);
+        match self.replicas.len() {
+            0 => None,
+            1 => Some(format!("the replica at {at}, which may have newer rows")),
+            _ => Some(format!("the replicas at {at}, which may have newer rows")),
+        }
+    }
+}
+
+/// The primary of a database, if its file is missing or damaged.
+fn find_lost_primary(ctx: &Context, name: &DatabaseName) -> Result<Option<LostPrimary>> {
+    let instances = if_known(ctx.control()?.list_instances(name), Code::DatabaseNotFound)?.unwrap_or_default();
+    let is_gone = |instance: &&Instance| matches!(instance.state, InstanceState::Missing | InstanceState::Damaged);
+    let (primaries, replicas): (Vec<_>, Vec<_>) = instances.iter().partition(|instance| instance.role == Role::Primary);
+    if !primaries.iter().any(is_gone) {
+        return Ok(None);
+    }
+    let replicas = replicas.into_iter().filter(|replica| !is_gone(replica));
+    Ok(Some(LostPrimary {
+        replicas: replicas.map(|replica| replica.location.clone()).collect(),
+    }))
 }
 
 /// Has a server write into its audit log what follows. One that cannot is not torso's own.
@@ -265,7 +297,7 @@ fn note_restore(ctx: &Context, name: &DatabaseName, backup: &str) -> Result<()> 
 }
 
 /// A file that SQLite has read to the end: sums only say that it is what was backed up.
-fn checked_copy(ctx: &Context, fetched: Staging) -> Result<Staging> {
+fn checked_copy(ctx: &Context, fetched: &Staging) -> Result<Staging> {
     let staging = ctx.control()?.staging()?;
     crate::sql::copy::copy_file(&fetched.path, &staging.path, &mut |_, _| check_interrupted())?;
     Ok(staging)
