@@ -68,20 +68,20 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
         let doing = format!("destroy {noun} {}", shortened(&names, "expired database"));
         ctx.confirm(args.yes, &doing, "gc")?;
     }
-    let mut all: Vec<ExpiredDatabase> = ctx
-        .reap_runs()?
-        .into_iter()
-        .map(|(name, error)| ExpiredDatabase {
+    let mut all: Vec<ExpiredDatabase> = Vec::new();
+    let mut errors = Vec::new();
+    for (name, error) in ctx.reap_runs()? {
+        all.push(ExpiredDatabase {
             name,
             expired_at: None,
             destroyed: error.is_none(),
             error: error.as_ref().map(Into::into),
-        })
-        .collect();
+        });
+        errors.extend(error.filter(is_failure));
+    }
     let of_runs: Vec<DatabaseName> = all.iter().map(|one| one.name.clone()).collect();
     // Those of runs have an end on servers, too.
     expired.retain(|database| !of_runs.contains(&database.name));
-    let mut errors = Vec::new();
     for database in expired {
         let done = match database.delete_protection {
             false => plane.delete_expired_database(&database.name),
@@ -97,10 +97,15 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
             destroyed: done.is_ok(),
             error: done.as_ref().err().map(Into::into),
         });
-        errors.extend(done.err().filter(|error| error.code() != Code::DeleteProtected));
+        errors.extend(done.err().filter(is_failure));
     }
     let count = all.len();
     answers::show_destroyed(ctx, &Answer(all), errors, count, "expired database")
+}
+
+/// Whether a database is left that should not be: one that is protected is kept as its owner wants it.
+fn is_failure(error: &Error) -> bool {
+    error.code() != Code::DeleteProtected
 }
 
 fn plan(ctx: &Context, expired: &[Database]) -> Result<()> {

@@ -40,7 +40,6 @@ static BEGUN: OnceLock<Instant> = OnceLock::new();
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// Whether the time of a command is up that has this limit, counted from the start of the program.
-#[cfg(unix)]
 pub(super) fn is_up(limit: Option<Duration>) -> bool {
     limit.is_some_and(|limit| BEGUN.get().is_some_and(|begun| begun.elapsed() >= limit))
 }
@@ -76,7 +75,11 @@ impl TimeLimit {
         match result {
             Ok(_) if STOPPED.load(Ordering::SeqCst) => Err(self.to_error()),
             // A server was waited for until then.
-            Err(error) if error.code() == Code::Timeout && matches!(self.action, TimeoutAction::Stop { .. }) => {
+            Err(error)
+                if error.code() == Code::Timeout
+                    && is_up(Some(self.limit))
+                    && matches!(self.action, TimeoutAction::Stop { .. }) =>
+            {
                 Err(self.to_error().caused_by(error.full_message()))
             }
             result => result,
