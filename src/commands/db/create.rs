@@ -313,10 +313,8 @@ fn prepare<'a>(
         preconditions::check_new_replica(ctx, choice.as_ref().map(|choice| &choice.location), replica)?;
     }
     let opened = source.open()?;
-    let size = match &original {
-        Some(original) => original.size_bytes,
-        None => opened.size_of_database(),
-    };
+    // That of a database has its log in it, which a copy has not.
+    let size = original.is_none().then(|| opened.size_of_database()).flatten();
     if let (Some(name), Some(size), Some(limit)) = (name, size, wanted.size_limit) {
         preconditions::check_room(name, size, limit.0)?;
     }

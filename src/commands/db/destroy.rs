@@ -117,7 +117,10 @@ fn dry(ctx: &Context, args: &Args, names: &[&DatabaseName]) -> Result<()> {
 /// A database that may be destroyed; none where the token in use may not see it.
 fn destroyable(ctx: &Context, name: &DatabaseName) -> Result<Option<Database>> {
     let database = if_allowed(find(ctx, name))?;
-    database.iter().try_for_each(preconditions::check_destroyable)?;
+    if let Some(database) = &database {
+        preconditions::check_destroyable(database)?;
+        preconditions::check_group_protection(ctx, database)?;
+    }
     Ok(database)
 }
 

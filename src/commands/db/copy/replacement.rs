@@ -41,9 +41,6 @@ pub(in crate::commands::db) fn replace_by_source(
     let name = &former.name;
     check_stays(wish.place, ends, former)?;
     preconditions::check_replaceable(former)?;
-    if let Some(size) = original.size_bytes {
-        preconditions::check_room_for_replacement(ends.to, name, size)?;
-    }
     if wish.dry_run {
         let step = format!(
             "replace the content of {} by that of {}; its id, URL, tokens, replicas and settings stay",
