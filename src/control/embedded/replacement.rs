@@ -36,6 +36,10 @@ impl Embedded {
     ///
     /// `database_busy` if an application has a file open, `unsupported` for what only libSQL can make again.
     pub fn compact_behind(&self, name: &DatabaseName, dry_run: bool, barrier: &dyn WriteBarrier) -> Result<Compaction> {
+        // Where processes serve. It is begun before the lock, which it takes for a moment.
+        let staging = (self.engine.has_processes() && !dry_run)
+            .then(|| self.staging())
+            .transpose()?;
         let change = self.change()?;
         let row = change.database(name)?;
         check_primary(&change, &row)?;
@@ -57,7 +61,7 @@ impl Embedded {
         if dry_run {
             return Ok(compaction);
         }
-        if !self.engine.has_processes() {
+        let Some(staging) = staging else {
             files.compact(&site)?;
             compaction.bytes_after = size();
             compaction.compacted = compaction.bytes_after < before;
@@ -65,8 +69,7 @@ impl Embedded {
                 return Err(not_everywhere(name, "compacted", error));
             }
             return Ok(compaction);
-        }
-        let staging = self.staging()?;
+        };
         let began = Instant::now();
         let switched = self.switch_to_compact(&change, &row, &staging.path, barrier)?;
         compaction.outage_ms = Some(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));

@@ -88,4 +88,22 @@ mod tests {
             .unwrap();
         compact(&path).unwrap();
     }
+
+    #[test]
+    fn compaction_of_a_schema_that_sqlite_cannot_read_is_unsupported() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE t(x); PRAGMA writable_schema = ON;
+                 UPDATE sqlite_schema SET sql = 'CREATE TABLE t(x) RANDOM ROWID'",
+            )
+            .unwrap();
+        connection.close().unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let error = compact(&path).unwrap_err();
+        assert_eq!(error.code(), Code::Unsupported, "{}", error.full_message());
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
 }
