@@ -313,8 +313,11 @@ fn prepare<'a>(
         preconditions::check_new_replica(ctx, choice.as_ref().map(|choice| &choice.location), replica)?;
     }
     let opened = source.open()?;
-    // That of a database has its log in it, which a copy has not.
-    let size = original.is_none().then(|| opened.size_of_database()).flatten();
+    let size = match &original {
+        // It has the log in it, which a copy has not: as an estimate, it is for a plan only.
+        Some(original) => original.size_bytes.filter(|_| wanted.dry.dry_run),
+        None => opened.size_of_database(),
+    };
     if let (Some(name), Some(size), Some(limit)) = (name, size, wanted.size_limit) {
         preconditions::check_room(name, size, limit.0)?;
     }

@@ -42,6 +42,10 @@ pub(in crate::commands::db) fn replace_by_source(
     check_stays(wish.place, ends, former)?;
     preconditions::check_replaceable(former)?;
     if wish.dry_run {
+        // With its log, which a copy has not: an estimate, for a plan only.
+        if let Some(size) = original.size_bytes {
+            preconditions::check_room_for_replacement(ends.to, name, size)?;
+        }
         let step = format!(
             "replace the content of {} by that of {}; its id, URL, tokens, replicas and settings stay",
             ends.target, ends.source
