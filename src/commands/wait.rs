@@ -90,8 +90,6 @@ impl Condition {
             Err(error) if error.code() == Code::DatabaseNotFound => {
                 return Ok((*self != Self::Gone).then(|| "there is no such database".to_owned()));
             }
-            // It may answer in a moment.
-            Err(error) if error.kind().retryable() => return Ok(Some(error.full_message())),
             instances => instances?,
         };
         Ok(match self {
@@ -135,7 +133,17 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
         return super::answers::plan(ctx, vec![step]);
     }
     let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
-    while let Some(obstacle) = condition.check(plane, &name)? {
+    let mut last_obstacle = None;
+    loop {
+        let obstacle = match condition.check(plane, &name) {
+            Ok(None) => break,
+            Ok(Some(obstacle)) => obstacle,
+            // The last question is cut off by the limit: it says less than the one before.
+            Err(error) if error.code() == Code::Timeout => last_obstacle.unwrap_or_else(|| error.full_message()),
+            // It may answer in a moment.
+            Err(error) if error.kind().retryable() => error.full_message(),
+            Err(error) => return Err(error),
+        };
         let left = limit.saturating_sub(begun.elapsed());
         if left.is_zero() {
             let limit = crate::ui::text::span(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
@@ -145,6 +153,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
             )
             .hint("wait longer with --timeout; torso doctor shows what is wrong"));
         }
+        last_obstacle = Some(obstacle);
         std::thread::sleep(pause.min(left));
         pause = LONGEST_PAUSE.min(2 * pause);
     }
