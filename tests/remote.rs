@@ -218,18 +218,19 @@ fn infinite_reals_have_their_sign_or_are_counted() {
 fn text_that_is_not_utf8_is_one_error_and_the_session_continues() {
     let server = Sqld::start();
     let mut remote = connect(&server.url());
-    for sql in ["select cast(x'ff' as text)", "pragma table_info(t)"] {
-        rows(remote.as_mut(), "create table if not exists t(a default 1)");
-        let result = run(remote.as_mut(), sql);
-        if sql.starts_with("select") {
-            let Err(Failure::Connection(error)) = result else {
-                panic!("{result:?}")
-            };
-            assert_eq!(error.code(), Code::Unavailable);
-            insta::assert_snapshot!(error.hint_text().unwrap(), @"the server stops like that at a text that is not valid UTF-8: ask for hex(column) or cast(column as blob)");
-        }
+    rows(remote.as_mut(), "create table t(a default 1)");
+    // Where the connection ends before anything of the answer has arrived, nothing says why.
+    let hint = (0..20).find_map(|_| {
+        let Err(Failure::Connection(error)) = run(remote.as_mut(), "select cast(x'ff' as text)") else {
+            panic!("the server sent it")
+        };
+        assert_eq!(error.code(), Code::Unavailable);
         assert_eq!(integer(remote.as_mut(), "select 5"), 5);
-    }
+        error.hint_text().map(str::to_owned)
+    });
+    insta::assert_snapshot!(hint.unwrap(), @"the server stops like that at a text that is not valid UTF-8: ask for hex(column) or cast(column as blob)");
+    let _ = run(remote.as_mut(), "pragma table_info(t)");
+    assert_eq!(integer(remote.as_mut(), "select 5"), 5);
 }
 
 #[test]
