@@ -9,7 +9,7 @@ use crate::control::accounts::{
 use crate::control::endpoints::Operation;
 use crate::control::names::Username;
 use crate::control::server_configuration::{ServerConfiguration, ServerConfigurationPatch};
-use crate::error::{Code, Result};
+use crate::error::{Code, Error, Result};
 
 impl ServerOperations for Client {
     fn list_users(&self) -> Result<Vec<ServerUser>> {
@@ -71,7 +71,19 @@ impl ServerOperations for Client {
         let call = self
             .call(Operation::UpdateServerConfiguration, &[], about)
             .body(wire::to_json(patch));
-        wire::read(wire::within(self.http.ask(&call)?, "configuration"), "settings")
+        let changed: ServerConfiguration =
+            wire::read(wire::within(self.http.ask(&call)?, "configuration"), "settings")?;
+        // An older server passes over a setting that it does not know.
+        if let Some(seconds) = patch.verify_every_seconds
+            && changed.verify_every_seconds != Some(seconds).filter(|seconds| *seconds > 0)
+        {
+            return Err(Error::new(
+                Code::Unsupported,
+                "the server cannot compare replicas with their primaries by itself",
+            )
+            .hint("a newer torso server can: update the server; until then, torso db verify NAME compares one"));
+        }
+        Ok(changed)
     }
 
     fn list_backup_schedules(&self) -> Result<Vec<BackupSchedule>> {
