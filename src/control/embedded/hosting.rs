@@ -267,8 +267,8 @@ pub fn seed_path(dir: &Path, id: &DatabaseId) -> std::path::PathBuf {
 }
 
 /// Has the next reconciliation of a data directory, which has only its catalog and seeds, make each database of its seed. Returns
-/// the names of those that have none: they count as missing.
-pub fn want_seeds(dir: &Path) -> Result<Vec<DatabaseName>> {
+/// those that have none: they count as missing.
+pub fn want_seeds(dir: &Path) -> Result<Vec<(DatabaseId, DatabaseName)>> {
     let catalog = Catalog::prepare(&dir.join("catalog.db"))?;
     catalog.durable()?;
     let mut missing = Vec::new();
@@ -279,7 +279,7 @@ pub fn want_seeds(dir: &Path) -> Result<Vec<DatabaseName>> {
                 catalog.want_seed(&row.id)?;
                 catalog.add_pending(&row.id)?;
             } else {
-                missing.push(row.name);
+                missing.push((row.id, row.name));
             }
         }
         Ok(())

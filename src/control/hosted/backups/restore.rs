@@ -102,11 +102,12 @@ pub fn restore_server(
     }
     let mut missing = Vec::new();
     for organization in &organizations {
-        let names = embedded::want_seeds(&root.join("organizations").join(organization))?;
-        missing.extend(names.iter().map(ToString::to_string));
+        let unmade = embedded::want_seeds(&root.join("organizations").join(organization))?;
+        // Those that are lost have a reason of their own.
+        let is_lost = |id: &DatabaseId| lost.iter().any(|lost: &FailedCopy| lost.database_id == id.as_str());
+        let unmade = unmade.into_iter().filter(|(id, _)| !is_lost(id));
+        missing.extend(unmade.map(|(_, name)| name.to_string()));
     }
-    // They have a reason of their own.
-    missing.retain(|name| !lost.iter().any(|lost: &FailedCopy| lost.name == *name));
     put_in_place(made, dir)?;
     Ok(RestoredServer {
         organizations: organizations.len(),
