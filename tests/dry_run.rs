@@ -223,7 +223,6 @@ const IMPOSSIBLE: &[&str] = &[
     "db create q --from-csv empty",
     "db create q --from-db nope",
     "db create q --from-file sound.db --size-limit 1kb",
-    "db create q --from-db app --size-limit 1kb",
     "db branch app x --location zzz",
     "db branch app x --group nogroup",
     "db branch nope x",
@@ -343,6 +342,22 @@ fn check_impossible(world: &World) {
         assert_eq!(planned.error(), real.error(), "{line}");
         assert_eq!(world.databases(), before, "{line}");
         assert!(!world.work().join("ran").exists(), "{line}");
+    }
+    // A plan estimates the size of a copy, with the log of what it is a copy of.
+    for option in ["--dry-run", "--if-not-exists"] {
+        world
+            .torso([
+                "db",
+                "create",
+                "q",
+                "--from-db",
+                "app",
+                "--size-limit",
+                "1kb",
+                option,
+                "--json",
+            ])
+            .fails(5, "size_limit");
     }
 }
 
