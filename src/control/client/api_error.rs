@@ -69,7 +69,7 @@ pub(super) fn of(status: u16, body: &[u8], about: &CallSubject<'_>, host: &str, 
             None => return refused.hint("torso's own server can; torso api METHOD PATH sends any request"),
             // A torso server names what it lacks: it is older than this program.
             Some(Code::PathNotFound | Code::MethodNotAllowed) => {
-                return refused.hint("a newer torso server can: update the server");
+                return refused.hint("update the server: a newer one can");
             }
             Some(_) => {}
         }

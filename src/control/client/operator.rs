@@ -81,7 +81,7 @@ impl ServerOperations for Client {
                 Code::Unsupported,
                 "the server cannot compare replicas with their primaries by itself",
             )
-            .hint("a newer torso server can: update the server; until then, torso db verify NAME compares one"));
+            .hint("update the server: a newer one can; until then, torso db verify NAME compares one"));
         }
         Ok(changed)
     }
