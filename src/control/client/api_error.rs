@@ -67,7 +67,7 @@ pub(super) fn of(status: u16, body: &[u8], about: &CallSubject<'_>, host: &str, 
         let refused = Error::new(Code::Unsupported, format!("the server {host} cannot {verb}"));
         match named {
             None => return refused.hint("torso's own server can; torso api METHOD PATH sends any request"),
-            // A torso server names what it lacks: it is older than this program.
+            // An older server of this kind says so.
             Some(Code::PathNotFound | Code::MethodNotAllowed) => {
                 return refused.hint("update the server: a newer one can");
             }
