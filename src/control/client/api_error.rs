@@ -211,7 +211,7 @@ mod tests {
             ask(r#"{"error":"x","code":"database_not_found"}"#),
             Code::DatabaseNotFound
         );
-        // So an older torso server says that it does not know a path.
+        // So an older server of torso says that it does not know a path.
         for code in ["path_not_found", "method_not_allowed"] {
             let error = ask(&format!(r#"{{"error":"x","code":"{code}","hint":"y"}}"#));
             assert_eq!(error, Code::Unsupported, "{code}");
