@@ -130,8 +130,9 @@ impl Hosted {
 /// Reads what is wanted whenever that may be another thing, for as long as the plane is there. So streams for what is not wanted any
 /// more end whether or not their machine asks, and machines that wait for news get them.
 fn follow_changes(plane: &Weak<Shared>, wanted: &WantedStates, server: &Weak<LinkServer>) {
+    let mut seen = 0;
     loop {
-        wanted.await_change();
+        seen = wanted.await_change(seen);
         let (Some(shared), Some(server)) = (plane.upgrade(), server.upgrade()) else {
             return;
         };

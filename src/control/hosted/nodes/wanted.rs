@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::sync::{lock, wait};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -17,9 +16,8 @@ const OLDEST: Duration = Duration::from_secs(30);
 
 /// What was wanted when that was read last.
 pub(super) struct WantedStates {
-    is_changed: AtomicBool,
-    /// The same, for who waits for it.
-    news: Mutex<bool>,
+    /// How often they may have changed.
+    changes: Mutex<u64>,
     signal: Condvar,
     read: Mutex<ReadState>,
     /// By location.
@@ -31,14 +29,15 @@ struct ReadState {
     replicas: Arc<Vec<ReplicaSite>>,
     /// What some organization wants is not known.
     is_partial: bool,
+    /// How often they may have changed before they were read, and when that was.
+    changes: u64,
     at: Option<Instant>,
 }
 
 impl Default for WantedStates {
     fn default() -> Self {
         Self {
-            is_changed: AtomicBool::new(true),
-            news: Mutex::default(),
+            changes: Mutex::new(1),
             signal: Condvar::default(),
             read: Mutex::default(),
             states: Mutex::default(),
@@ -49,19 +48,18 @@ impl Default for WantedStates {
 impl WantedStates {
     /// Has the catalogs be read again.
     pub fn mark_changed(&self) {
-        self.is_changed.store(true, Ordering::SeqCst);
-        *lock(&self.news) = true;
+        *lock(&self.changes) += 1;
         self.signal.notify_all();
     }
 
-    /// Waits until they may have changed, or are old.
-    pub fn await_change(&self) {
+    /// Waits until they may have changed more often than `seen`, or are old. Returns how often.
+    pub fn await_change(&self, seen: u64) -> u64 {
         let begun = Instant::now();
-        let mut news = lock(&self.news);
-        while !*news && begun.elapsed() < OLDEST {
-            news = wait(&self.signal, news, OLDEST.saturating_sub(begun.elapsed()));
+        let mut changes = lock(&self.changes);
+        while *changes == seen && begun.elapsed() < OLDEST {
+            changes = wait(&self.signal, changes, OLDEST.saturating_sub(begun.elapsed()));
         }
-        *news = false;
+        *changes
     }
 
     /// The generation of what is wanted at a location; 0 before that was read.
@@ -108,9 +106,12 @@ impl Shared {
         let wanted = &self.nodes.wanted;
         let mut read = lock(&wanted.read);
         // Before it is read: what changes meanwhile is read once more.
-        let is_changed = wanted.is_changed.swap(false, Ordering::SeqCst);
-        if is_changed || read.at.is_none_or(|at| at.elapsed() >= OLDEST) {
-            *read = self.read_replicas().inspect_err(|_| wanted.mark_changed())?;
+        let changes = *lock(&wanted.changes);
+        if changes != read.changes || read.at.is_none_or(|at| at.elapsed() >= OLDEST) {
+            *read = ReadState {
+                changes,
+                ..self.read_replicas()?
+            };
         }
         Ok((Arc::clone(&read.replicas), read.is_partial))
     }
@@ -133,6 +134,7 @@ impl Shared {
             replicas: Arc::new(all),
             is_partial,
             at: Some(Instant::now()),
+            ..ReadState::default()
         })
     }
 
@@ -162,6 +164,17 @@ mod tests {
     use super::*;
     use crate::engine::remote::{ReplicaKeys, WantedPool};
     use crate::secret::Secret;
+
+    #[test]
+    fn wanted_changes_are_awaited_once_each() {
+        let states = WantedStates::default();
+        let first = states.await_change(0);
+        states.mark_changed();
+        states.mark_changed();
+        let seen = states.await_change(first);
+        assert_eq!(seen, first + 2);
+        assert_eq!(*lock(&states.changes), seen, "nothing else is waiting to be read");
+    }
 
     #[test]
     fn wanted_generation_rises_with_changes_only() {
