@@ -120,6 +120,15 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// Whether an error means that the file, or its directory, does not exist.
+#[cfg(feature = "server")]
+pub fn is_absent(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+    )
+}
+
 /// Renames within a file system.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(from, to)

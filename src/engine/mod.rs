@@ -11,6 +11,8 @@ pub mod child;
 pub mod confine;
 pub mod disk;
 pub mod file;
+#[cfg(feature = "server")]
+pub mod json_file;
 mod local_files;
 #[cfg(feature = "server")]
 pub mod process;
@@ -313,6 +315,23 @@ impl Orphan {
 
 /// A comparison of databases that are open, each in a read transaction.
 pub type OpenContent = Box<dyn FnOnce() -> Result<ContentComparison> + Send>;
+
+/// Makes copies at several sites at the same time. Returns the results in the order of `to`.
+#[cfg(feature = "server")]
+fn copy_in_parallel(to: &[Site], copy: impl Fn(&Site) -> Result<()> + Sync) -> Vec<Result<()>> {
+    if let [only] = to {
+        return vec![copy(only)];
+    }
+    let copy = &copy;
+    std::thread::scope(|scope| {
+        let copies: Vec<_> = to.iter().map(|to| scope.spawn(move || copy(to))).collect();
+        let failed = |_| Err(Error::new(Code::Internal, "a thread that copied a database failed"));
+        copies
+            .into_iter()
+            .map(|copy| copy.join().unwrap_or_else(failed))
+            .collect()
+    })
+}
 
 /// Runs instances.
 ///

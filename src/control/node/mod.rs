@@ -16,6 +16,7 @@ pub use settings::NodeSettings;
 
 use crate::control::embedded::lock::Lock;
 use crate::engine::disk;
+use crate::engine::json_file::{read_json, write_json};
 use crate::engine::remote::{NodeEngine, ReportAnswer, WantedPool, WantedSource, WantedState};
 use crate::engine::sqld::SqldEngine;
 use crate::error::{Code, Error, Result};
@@ -24,7 +25,6 @@ use crate::secret::Secret;
 use crate::sync::lock;
 use serde::Deserialize as _;
 use serde_json::json;
-use settings::{read_json, write_json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};

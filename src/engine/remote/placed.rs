@@ -9,6 +9,7 @@ use super::{NodeReport, RemoteLocations, ReplicaSite, ReportAnswer, ReportedPosi
 use crate::engine::sqld::SqldEngine;
 use crate::engine::{
     DatabaseLimits, Engine, Frame, InstanceRole, LocalFiles, Orphan, Position, ProcessFacts, Running, SeenLog, Site,
+    copy_in_parallel,
 };
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
@@ -238,14 +239,7 @@ impl Engine for PlacedEngine {
     }
 
     fn copy_to_all(&self, from: &Site, to: &[Site]) -> Vec<Result<()>> {
-        std::thread::scope(|scope| {
-            let copies: Vec<_> = to.iter().map(|to| scope.spawn(|| self.copy(from, to))).collect();
-            let failed = |_| Err(Error::new(Code::Internal, "a thread that copied a database failed"));
-            copies
-                .into_iter()
-                .map(|copy| copy.join().unwrap_or_else(failed))
-                .collect()
-        })
+        copy_in_parallel(to, |to| self.copy(from, to))
     }
 
     fn copy_again(&self, from: &Site, to: &Site) -> Result<()> {

@@ -5,7 +5,8 @@ use super::role::{self, ProcessRole};
 use super::{Access, SqldEngine, files, host, lost_primary, quota_room, records, watch};
 use crate::engine::file::{present, used_bytes};
 use crate::engine::{
-    DatabaseLimits, Engine, Frame, InstanceRole, LocalFiles, OpenContent, Orphan, Running, SeenLog, Site, child, disk,
+    DatabaseLimits, Engine, Frame, InstanceRole, LocalFiles, OpenContent, Orphan, Running, SeenLog, Site, child,
+    copy_in_parallel, disk,
 };
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
@@ -162,17 +163,7 @@ impl Engine for SqldEngine {
     }
 
     fn copy_to_all(&self, from: &Site, to: &[Site]) -> Vec<Result<()>> {
-        if let [only] = to {
-            return vec![self.copy(from, only)];
-        }
-        std::thread::scope(|scope| {
-            let copies: Vec<_> = to.iter().map(|to| scope.spawn(|| self.copy(from, to))).collect();
-            let failed = |_| Err(Error::new(Code::Internal, "a thread that copied a database failed"));
-            copies
-                .into_iter()
-                .map(|copy| copy.join().unwrap_or_else(failed))
-                .collect()
-        })
+        copy_in_parallel(to, |to| self.copy(from, to))
     }
 
     /// Nobody but its process has a primary's file open.

@@ -7,10 +7,10 @@
 //! primary's is compared with its replication log, and a replica's is copied again.
 
 use super::files;
-use super::json_file;
 use super::pages::{Agreement, Pages};
 use super::records;
 use super::role::{self, ProcessRole};
+use crate::engine::json_file;
 use crate::engine::{Damage, disk};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};

@@ -6,12 +6,12 @@
 //! <location>/set-aside/<…>/diverged.json      how many rows these are of which tables, once it was compared (the rows: diverged.jsonl)
 //! ```
 
-use super::json_file::{write_json, write_json_lazily};
 use super::node::Node;
 use super::role;
 use super::{SqldEngine, files, quarantine, records, watch};
 use crate::engine::file::child::Divergence;
 use crate::engine::file::present;
+use crate::engine::json_file::{write_json, write_json_lazily};
 use crate::engine::{Frame, Orphan, SeenLog, Site, child, disk};
 use crate::error::{Code, Result};
 use crate::sync::lock;

@@ -35,7 +35,6 @@ mod http;
 mod instance_files;
 mod integrity;
 mod job;
-mod json_file;
 mod keys;
 mod log_keys;
 mod lost_primary;

@@ -12,10 +12,10 @@
 
 use super::files;
 use super::integrity::{self, Fingerprint, IntegrityResult};
-use super::json_file;
 use super::records;
 use super::role::{self, ProcessRole};
 use crate::engine::confine::Sandbox;
+use crate::engine::json_file;
 use crate::engine::{Damage, child, disk};
 use crate::error::{Code, Error, Result};
 use serde::{Deserialize, Serialize};

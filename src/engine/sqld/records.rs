@@ -5,8 +5,8 @@
 //! <location>/<pool>/anew/<id>       a replica's namespace that is to be copied again at the next start
 //! ```
 
-use super::json_file::{UNFINISHED, write_json};
 use super::{files, role};
+use crate::engine::json_file::{UNFINISHED, write_json};
 use crate::engine::{DatabaseLimits, disk};
 use crate::error::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,7 @@ fn read(dir: &Path, id: &str) -> Result<Option<Record>> {
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
             Error::new(Code::InvalidFile, format!("{} cannot be parsed", path.display())).caused_by(error)
         }),
-        Err(error) if role::is_absent(&error) => Ok(None),
+        Err(error) if disk::is_absent(&error) => Ok(None),
         Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
     }
 }

@@ -1,13 +1,12 @@
 //! The role of a process's directory, and its ports: `role.json`, written before the first start.
 
-use super::json_file::write_json;
 use crate::engine::Site;
+use crate::engine::json_file::{read_json, write_json};
 use crate::engine::process::{OnlyDatabase, ProcessLabel};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -88,11 +87,6 @@ pub(super) fn label(at: &Site, place: ProcessRole) -> ProcessLabel {
     }
 }
 
-/// Whether an error means that the file, or its directory, does not exist.
-pub(super) fn is_absent(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-}
-
 /// The directory of the process's own files.
 pub(super) fn db_path(dir: &Path) -> PathBuf {
     dir.join("sqld")
@@ -100,14 +94,7 @@ pub(super) fn db_path(dir: &Path) -> PathBuf {
 
 /// The role of a directory; none if it has none.
 pub(super) fn role_of(dir: &Path) -> Result<Option<InstanceConfig>> {
-    let path = dir.join("role.json");
-    match std::fs::read(&path) {
-        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
-            Error::new(Code::InvalidFile, format!("{} cannot be parsed", path.display())).caused_by(error)
-        }),
-        Err(error) if is_absent(&error) => Ok(None),
-        Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
-    }
+    read_json(&dir.join("role.json"))
 }
 
 /// Makes a new role with ports of its own. A replica is given its primary's location and log port.

@@ -1,22 +1,34 @@
-//! Small files of the engine, written as a whole or not at all.
+//! Small files as JSON, written as a whole or not at all. Only this user can read them.
 
-use crate::engine::disk;
+use super::disk::{self, is_absent};
 use crate::error::{Code, Error, Result};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::io::Write as _;
 use std::path::Path;
 
 /// The end of names of files that are not complete yet.
-pub(super) const UNFINISHED: &str = ".tmp";
+pub const UNFINISHED: &str = ".tmp";
+
+/// Reads a file; none if there is none.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    match std::fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
+            Error::new(Code::InvalidFile, format!("{} cannot be parsed", path.display())).caused_by(error)
+        }),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
+    }
+}
 
 /// Writes a file atomically; on disk when this returns.
-pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     write(path, value, true)?;
     path.parent().map_or(Ok(()), disk::sync_dir)
 }
 
 /// The same, on disk at some time: after a loss of power the file may be what it was before, or of no use.
-pub(super) fn write_json_lazily(path: &Path, value: &impl Serialize) -> Result<()> {
+pub fn write_json_lazily(path: &Path, value: &impl Serialize) -> Result<()> {
     write(path, value, false)
 }
 
