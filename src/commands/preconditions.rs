@@ -5,9 +5,10 @@
 //! is left to it: no change fails for a question that it does not need.
 
 use crate::context::Context;
+use crate::control::is_unanswered;
 use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
-use crate::control::types::{Database, Group, not_writable};
-use crate::error::{Code, Error, Kind, Result};
+use crate::control::types::{Database, Group, not_writable, protected_by_group};
+use crate::error::{Code, Error, Result};
 
 /// What a control plane answers about a condition: an error if it is `missing`, or if the change could not be asked for either. None
 /// where the token in use may not ask, and where a server has no such path or answers about something else.
@@ -15,15 +16,7 @@ pub(super) fn if_known<T>(read: Result<T>, missing: Code) -> Result<Option<T>> {
     match read {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.code() == missing => Err(error),
-        Err(error)
-            if matches!(
-                error.code().kind(),
-                Kind::NotFound | Kind::Forbidden | Kind::Unsupported
-            ) =>
-        {
-            Ok(None)
-        }
-        Err(error) if error.code() == Code::MethodNotAllowed => Ok(None),
+        Err(error) if is_unanswered(&error) || error.code() == Code::MethodNotAllowed => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -47,23 +40,27 @@ pub(super) fn check_group(ctx: &Context, name: &GroupName) -> Result<()> {
 
 /// Fails where a database has the name.
 pub(super) fn check_new_database_name(ctx: &Context, name: &DatabaseName) -> Result<()> {
-    match ctx.control()?.get_database(name) {
-        Ok(_) => Err(
-            Error::new(Code::DatabaseExists, format!("database {name} exists already"))
-                .hint(format!("torso db show {name} shows it; choose another name")),
-        ),
-        Err(error) if error.code() == Code::DatabaseNotFound => Ok(()),
-        Err(error) => if_known(Err(error), Code::DatabaseNotFound).map(|none: Option<()>| none.unwrap_or_default()),
-    }
+    check_free(ctx.control()?.get_database(name), Code::DatabaseNotFound, || {
+        Error::new(Code::DatabaseExists, format!("database {name} exists already"))
+            .hint(format!("torso db show {name} shows it; choose another name"))
+    })
 }
 
 /// Fails where a group has the name.
 pub(super) fn check_new_group_name(ctx: &Context, name: &GroupName) -> Result<()> {
-    match ctx.control()?.get_group(name) {
-        Ok(_) => Err(Error::new(Code::GroupExists, format!("group {name} exists already"))
-            .hint(format!("torso group show {name} shows it"))),
-        Err(error) if error.code() == Code::GroupNotFound => Ok(()),
-        Err(error) => if_known(Err(error), Code::GroupNotFound).map(|none: Option<()>| none.unwrap_or_default()),
+    check_free(ctx.control()?.get_group(name), Code::GroupNotFound, || {
+        Error::new(Code::GroupExists, format!("group {name} exists already"))
+            .hint(format!("torso group show {name} shows it"))
+    })
+}
+
+/// Fails where what was asked for is there; `missing` is the answer that it is not.
+fn check_free<T>(read: Result<T>, missing: Code, exists: impl FnOnce() -> Error) -> Result<()> {
+    match if_known(read, missing) {
+        Ok(Some(_)) => Err(exists()),
+        Ok(None) => Ok(()),
+        Err(error) if error.code() == missing => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -90,11 +87,7 @@ pub(super) fn check_group_protection(ctx: &Context, database: &Database) -> Resu
     let (name, group) = (&database.name, &database.group);
     // A group that cannot be seen is left to the control plane.
     match ctx.control()?.get_group(group) {
-        Ok(found) if found.delete_protection => Err(Error::new(
-            Code::DeleteProtected,
-            format!("database {name} is in group {group}, which is protected from deletion"),
-        )
-        .hint(format!("torso group config set {group} delete-protection off lifts it"))),
+        Ok(found) if found.delete_protection => Err(protected_by_group(name, group)),
         _ => Ok(()),
     }
 }

@@ -44,7 +44,7 @@ pub mod tokens;
 pub mod types;
 pub mod verification;
 
-use crate::error::{Code, Result};
+use crate::error::{Code, Error, Kind, Result};
 pub use endpoints::{
     Accounts, ApiTokenOperations, BackupOperations, ControlPlane, DatabaseOperations, DatabaseTokenOperations,
     DatabaseVisitor, GroupOperations, InstanceOperations, InviteOperations, LocationOperations, MaintenanceOperations,
@@ -61,6 +61,15 @@ pub fn if_allowed<T>(read: Result<T>) -> Result<Option<T>> {
         Err(error) if error.code() == Code::Forbidden => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a control plane has left a question unanswered that another one, or another token, would have had answered.
+#[must_use]
+pub fn is_unanswered(error: &Error) -> bool {
+    matches!(
+        error.code().kind(),
+        Kind::NotFound | Kind::Forbidden | Kind::Unsupported
+    )
 }
 
 /// A place for a file under construction. Dropping it removes what is left there.

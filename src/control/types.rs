@@ -438,3 +438,12 @@ impl Connection {
 pub fn not_writable(name: &DatabaseName, why: &str) -> Error {
     Error::new(Code::Blocked, format!("database {name} cannot be written to: {why}"))
 }
+
+/// The error of whoever wants to delete a database whose group is protected from that.
+pub fn protected_by_group(name: &DatabaseName, group: &GroupName) -> Error {
+    Error::new(
+        Code::DeleteProtected,
+        format!("database {name} is in group {group}, which is protected from deletion"),
+    )
+    .hint(format!("torso group config set {group} delete-protection off lifts it"))
+}

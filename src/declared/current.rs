@@ -2,9 +2,10 @@
 
 use super::DeclaredState;
 use crate::control::ControlPlane;
+use crate::control::is_unanswered;
 use crate::control::names::{DatabaseName, GroupName, LocationCode};
 use crate::control::types::{Configuration, Database, DatabaseFilter, Group, GroupConfiguration, Location};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What there is.
@@ -29,7 +30,7 @@ impl CurrentState {
         let mut current = Self::default();
         let offered = match plane.list_locations() {
             // A file that declares locations cannot be compared without.
-            Err(error) if declared.locations.is_empty() && is_refused(&error) => None,
+            Err(error) if declared.locations.is_empty() && is_unanswered(&error) => None,
             listed => Some(listed?),
         };
         let mut known: Option<BTreeSet<_>> = offered
@@ -74,12 +75,4 @@ impl CurrentState {
         current.known_locations = known;
         Ok(current)
     }
-}
-
-/// Whether a control plane does not answer a question which another one would.
-fn is_refused(error: &Error) -> bool {
-    matches!(
-        error.code().kind(),
-        Kind::NotFound | Kind::Forbidden | Kind::Unsupported
-    )
 }

@@ -9,6 +9,7 @@ use crate::control::names::{DEFAULT_GROUP, DatabaseId, DatabaseName};
 use crate::control::sizes::Size;
 use crate::control::types::{
     Configuration, ConfigurationPatch, CreateDatabase, Database, DatabaseFilter, Isolation, Parent, Seed,
+    protected_by_group,
 };
 use crate::control::{DatabaseOperations, DatabaseVisitor, MaintenanceOperations as _, builtin_locations};
 use crate::engine::{Position, disk};
@@ -405,20 +406,9 @@ pub fn protect_content(row: &DatabaseRow) -> Result<()> {
 /// Refuses if the database or its group has delete protection.
 pub fn protect(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
     protect_content(row)?;
-    let name = &row.name;
     let group = change.group(&row.group)?;
     if group.delete_protection {
-        return Err(Error::new(
-            Code::DeleteProtected,
-            format!(
-                "database {name} is in group {}, which is protected from deletion",
-                group.name
-            ),
-        )
-        .hint(format!(
-            "torso group config set {} delete-protection off lifts it",
-            group.name
-        )));
+        return Err(protected_by_group(&row.name, &group.name));
     }
     Ok(())
 }
