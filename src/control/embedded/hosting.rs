@@ -157,22 +157,9 @@ impl Embedded {
             return Ok(false);
         };
         catalog.migrate()?;
-        let mut used: BTreeSet<LocationCode> = catalog.all_doomed()?.into_iter().map(|(_, at)| at).collect();
-        used.extend(
-            catalog
-                .all_former_instances()?
-                .into_iter()
-                .map(|(_, former)| former.location),
-        );
-        for group in catalog.groups()? {
-            used.extend(catalog.group_locations(&group.uuid)?);
-            used.insert(group.primary);
-        }
-        for row in catalog.databases()? {
-            used.extend(catalog.database_locations(&row.id)?);
-            used.insert(row.primary);
-        }
-        Ok(used.contains(location))
+        // What former primaries have left there counts as well.
+        let former = catalog.all_former_instances()?;
+        Ok(catalog.locations_in_use()?.contains(location) || former.iter().any(|(_, one)| one.location == *location))
     }
 
     /// Every database that is in a copy of the catalog. Nothing is reconciled, so nothing needs to run.
