@@ -114,18 +114,19 @@ fn plan(ctx: &Context, expired: &[Database]) -> Result<()> {
     let mut steps = Vec::new();
     for name in &runs {
         if let Some(database) = existing(ctx, name)? {
-            steps.push(step(&database).replacen(name.as_str(), &format!("{name}, which a torso run left"), 1));
+            steps.push(step(&database, ", which a torso run left"));
         }
     }
-    steps.extend(of_ends.map(step));
+    steps.extend(of_ends.map(|database| step(database, "")));
     answers::plan(ctx, steps)
 }
 
-fn step(database: &Database) -> String {
+/// What becomes of a database, with what is to be said of it behind its name.
+fn step(database: &Database, note: &str) -> String {
     let name = &database.name;
     match preconditions::check_destroyable(database) {
-        Ok(()) => format!("destroy database {name}"),
-        Err(_) => format!("keep database {name}: it is protected from deletion"),
+        Ok(()) => format!("destroy database {name}{note}"),
+        Err(_) => format!("keep database {name}{note}: it is protected from deletion"),
     }
 }
 
