@@ -101,13 +101,7 @@ fn primary_whose_file_is_gone_is_reported_and_restored_from_a_replica() {
         );
         assert!(database.at(location).sql(&["INSERT INTO t VALUES (3)"]).is_err());
     }
-    let metrics = server
-        .server()
-        .request("GET", "/metrics")
-        .send()
-        .unwrap()
-        .text()
-        .unwrap();
+    let metrics = server.metrics();
     assert!(metrics.contains("\ntorso_damaged_databases 1\n"), "{metrics}");
     // The way back that doctor tells.
     server.log_in();
@@ -230,13 +224,7 @@ fn database_that_ends_its_process_is_reported_and_its_neighbour_served() {
     let (status, ready) = server.get("/ready");
     assert_eq!((status, &ready["code"]), (503, &json!("database_damaged")), "{ready}");
     assert!(ready["error"].as_str().unwrap().contains("app-alice"), "{ready}");
-    let metrics = server
-        .server()
-        .request("GET", "/metrics")
-        .send()
-        .unwrap()
-        .text()
-        .unwrap();
+    let metrics = server.metrics();
     assert!(metrics.contains("\ntorso_damaged_databases 1\n"), "{metrics}");
     server.log_in();
     let doctor = server.world.torso(["doctor", "--json"]);

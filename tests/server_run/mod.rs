@@ -83,6 +83,13 @@ impl Deployment {
         self.server.take().unwrap().end(signal)
     }
 
+    /// What the server tells Prometheus.
+    fn metrics(&self) -> String {
+        let url = format!("{}metrics", self.server().url());
+        let answer = Server::client().get(url).bearer_auth(&self.token).send();
+        answer.and_then(reqwest::blocking::Response::text).unwrap_or_default()
+    }
+
     fn data(&self) -> PathBuf {
         self.world.data_dir().join("server")
     }

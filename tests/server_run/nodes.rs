@@ -138,23 +138,23 @@ fn invite(server: &Deployment, location: &str) -> Value {
 
 /// The state of the machine of a location.
 fn state(server: &Deployment, location: &str) -> String {
-    let nodes = server.ok("GET", "/v1/server/nodes", None);
-    let all = nodes["nodes"].as_array().unwrap().iter();
-    let mut states = all
-        .filter(|node| node["location"] == location)
-        .map(|node| node["state"].clone());
-    states
-        .next()
-        .map_or_else(String::new, |state| state.as_str().unwrap().to_owned())
+    state_in(
+        &server.ok("GET", "/v1/server/nodes", None)["nodes"],
+        "location",
+        location,
+    )
 }
 
 /// The state of the only database's instance at a location.
 fn instance(server: &Deployment, location: &str) -> String {
-    let instances = server.ok("GET", "/v1/databases/app/instances", None);
-    let all = instances["instances"].as_array().unwrap().iter();
-    let mut states = all
-        .filter(|one| one["name"] == location)
-        .map(|one| one["state"].clone());
+    let answer = server.ok("GET", "/v1/databases/app/instances", None);
+    state_in(&answer["instances"], "name", location)
+}
+
+/// The state of what in a list is called so by a member; nothing if there is none.
+fn state_in(list: &Value, member: &str, called: &str) -> String {
+    let all = list.as_array().unwrap().iter();
+    let mut states = all.filter(|one| one[member] == called).map(|one| &one["state"]);
     states
         .next()
         .map_or_else(String::new, |state| state.as_str().unwrap().to_owned())
@@ -216,13 +216,7 @@ fn node_joins_and_replicates_across_stops_of_both_sides() {
         || findings(&server),
         |findings| findings.contains("node_away"),
     );
-    let metrics = server
-        .server()
-        .request("GET", "/metrics")
-        .send()
-        .unwrap()
-        .text()
-        .unwrap();
+    let metrics = server.metrics();
     assert!(
         metrics.contains("torso_node_connected{location=\"fra\"} 0"),
         "{metrics}"

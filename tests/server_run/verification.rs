@@ -1,19 +1,12 @@
 //! Comparisons of replicas with their primaries that a server makes by itself.
 
 use super::{Database, Deployment, until, until_or};
-use crate::support::server::Server;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-fn metrics(server: &Deployment) -> String {
-    let url = format!("{}metrics", server.server().url());
-    let answer = Server::client().get(url).bearer_auth(&server.token).send();
-    answer.and_then(reqwest::blocking::Response::text).unwrap_or_default()
-}
-
 /// The value of a metric of the only database; none while it is absent.
 fn metric(server: &Deployment, name: &str) -> Option<u64> {
-    let text = metrics(server);
+    let text = server.metrics();
     let line = text
         .lines()
         .find(|line| line.starts_with(&format!("{name}{{database=")))?;
@@ -75,7 +68,7 @@ fn verification_in_the_background_finds_a_replica_that_differs() {
         "the replica that differs is found",
         || metric(&server, "torso_differing_replicas"),
         |differing| *differing == Some(1),
-        |_| format!("{}\n{}", metrics(&server), server.log()),
+        |_| format!("{}\n{}", server.metrics(), server.log()),
     );
     let log = server.log();
     let line = log
@@ -161,7 +154,7 @@ fn verification_that_cannot_be_made_is_told_and_tried_again() {
     std::fs::write(&disk, "no directory").unwrap();
     server.args.extend(["--verify-every", "1s"].map(str::to_owned));
     server.start();
-    let failing = |server: &Deployment| metrics(server).contains("\ntorso_verify_failing_databases 1\n");
+    let failing = |server: &Deployment| server.metrics().contains("\ntorso_verify_failing_databases 1\n");
     until("it is told", || failing(&server), |failing| *failing);
     assert!(
         server.log().contains("could not be compared; trying again"),
