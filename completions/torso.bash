@@ -8,9 +8,27 @@ _clap_complete_torso() {
     else
         local _CLAP_COMPLETE_SPACE=true
     fi
-    local words=("${COMP_WORDS[@]}")
-    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-        words[COMP_CWORD]="$2"
+    local words=() word n i joins=no
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        word="${COMP_WORDS[i]}"
+        n=${#words[@]}
+        if [[ $i -eq $COMP_CWORD && "$word" != = ]]; then
+            word="$2"
+        fi
+        if [[ "$word" == = && $n -gt 0 && "${words[n-1]}" == --* ]]; then
+            words[n-1]+="="
+            joins=yes
+        elif [[ $joins == yes ]]; then
+            words[n-1]+="$word"
+            joins=no
+        else
+            words+=("$word")
+        fi
+    done
+    _CLAP_COMPLETE_INDEX=$((${#words[@]} - 1))
+    local joined=""
+    if [[ "$2" != --* && "${words[_CLAP_COMPLETE_INDEX]}" == --*=* ]]; then
+        joined="${words[_CLAP_COMPLETE_INDEX]%%=*}="
     fi
     COMPREPLY=( $( \
         _CLAP_IFS="$IFS" \
@@ -24,6 +42,9 @@ _clap_complete_torso() {
         unset COMPREPLY
     elif [[ $_CLAP_COMPLETE_SPACE == false ]] && [[ "${COMPREPLY-}" =~ [=/:]$ ]]; then
         compopt -o nospace
+    fi
+    if [[ -n "$joined" && ${#COMPREPLY[@]} -gt 0 ]]; then
+        COMPREPLY=("${COMPREPLY[@]#"$joined"}")
     fi
     if [[ "$2" != [\"\']* ]]; then
         local i

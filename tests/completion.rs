@@ -12,11 +12,14 @@ fn world() -> World {
     world.set("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display()));
     world.ok(["db", "create", "flights-2013", "--location", "ams"]);
     world.ok(["group", "create", "analytics", "--location", "lhr"]);
+    std::fs::create_dir(world.work().join(".git")).unwrap();
+    world.write(".git/HEAD", "ref: refs/heads/main\n");
+    world.write(".git/packed-refs", "0123 refs/heads/feature/login\n");
     world
 }
 
 /// What is typed, and what must be offered for it.
-const CASES: [(&str, &str); 9] = [
+const CASES: [(&str, &str); 10] = [
     ("torso db shell flights-2013 --location am", "ams"),
     ("torso help db cre", "create"),
     ("torso config set color alw", "always"),
@@ -26,6 +29,7 @@ const CASES: [(&str, &str); 9] = [
     ("torso db replicate flights-2013 nr", "nrt"),
     ("torso db create x --loc", "--location"),
     ("torso db repl", "replicate"),
+    ("torso db branch flights-2013 --from-git=feature/l", "feature/login"),
 ];
 
 #[track_caller]
@@ -35,7 +39,8 @@ fn offers(world: &World, shell: &str, args: &[&str], script: impl Fn(&str) -> St
         command.args(args).arg(script(typed));
         let run = Run::of(command);
         // fish adds a description behind a tab; zsh a mark behind the word.
-        let found = run.stdout.split_whitespace().any(|word| word == wanted);
+        let mut words = run.stdout.split_whitespace();
+        let found = words.any(|word| word == wanted || word.strip_prefix("--from-git=") == Some(wanted));
         assert!(found, "{shell}: {typed:?} does not offer {wanted}\n{}", run.report());
     }
 }
@@ -43,7 +48,9 @@ fn offers(world: &World, shell: &str, args: &[&str], script: impl Fn(&str) -> St
 #[test]
 fn completion_in_bash_offers_values() {
     offers(&world(), "bash", &["--norc", "-c"], |typed| {
-        let words: Vec<_> = typed.split(' ').map(|word| format!("'{word}'")).collect();
+        // As bash parts them.
+        let typed_words = typed.replace('=', " = ");
+        let words: Vec<_> = typed_words.split(' ').map(|word| format!("'{word}'")).collect();
         format!(
             "source <(torso completion bash)
              spec=$(complete -p torso)

@@ -167,7 +167,7 @@ fn dry_run_on_this_machine_says_what_it_would_do_and_changes_nothing() {
     let world = World::with_app("create table t (x); insert into t values (1)");
     world.ok(["db", "replicate", "app", "lhr"]);
     world.ok(["db", "branch", "app", "twig"]);
-    world.ok(["db", "branch", "app", "gone", "--expires-in", "0s"]);
+    world.ok(["db", "branch", "app", "gone", "--expires-in", "1ms"]);
     world.ok(["db", "shell", "app", "insert into t values (2)"]);
     world.ok(["group", "create", "spare", "--location", "nrt"]);
     world.ok(["group", "locations", "add", "spare", "lhr"]);

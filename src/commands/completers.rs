@@ -1,5 +1,6 @@
 //! Names for the shell's Tab key: read-only, quick, and silent about every failure.
 
+use super::db::git_branch::list_branches;
 use crate::context::Context;
 use crate::control::names::{ContextName, DatabaseName, GroupName, LocationCode, MAX_NAME, OrganizationSlug};
 use crate::control::types::DatabaseFilter;
@@ -95,6 +96,15 @@ fn name_before(beginning: &str) -> Option<DatabaseName> {
     };
     let longest = "z".repeat(MAX_NAME.saturating_sub(beginning.len()));
     format!("{rest}{before}{longest}").parse().ok()
+}
+
+/// Branches of the git repository around the current directory.
+pub(super) fn git_branches() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let directory = std::env::current_dir().ok();
+        let branches = directory.map(|directory| list_branches(&directory));
+        candidates(branches.into_iter().flatten().map(|branch| (branch, String::new())))
+    })
 }
 
 pub(super) fn groups() -> ArgValueCandidates {

@@ -38,12 +38,44 @@ fn script(shell: &str) -> Result<String> {
         .write_registration(env::COMPLETE, "torso", "torso", "torso", &mut text)
         .map_err(|error| doing().caused_by(error))?;
     let text = String::from_utf8(text).map_err(|error| doing().caused_by(error))?;
-    Ok(if shell == "bash" { with_quoting(&text) } else { text })
+    Ok(if shell == "bash" { for_bash(&text) } else { text })
 }
 
-/// bash puts an offer into the command line as it is, so names with blanks and the like have to be quoted before.
-fn with_quoting(script: &str) -> String {
-    const QUOTING: &str = r#"    if [[ "$2" != [\"\']* ]]; then
+/// bash parts words at `=`, so `--option=value` is put together again, and only what follows the `=` is offered. It puts an offer
+/// into the command line as it is, so names with blanks and the like are quoted before.
+fn for_bash(script: &str) -> String {
+    const WORDS: &str = r#"    local words=("${COMP_WORDS[@]}")
+    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+        words[COMP_CWORD]="$2"
+    fi
+"#;
+    const JOINED: &str = r#"    local words=() word n i joins=no
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        word="${COMP_WORDS[i]}"
+        n=${#words[@]}
+        if [[ $i -eq $COMP_CWORD && "$word" != = ]]; then
+            word="$2"
+        fi
+        if [[ "$word" == = && $n -gt 0 && "${words[n-1]}" == --* ]]; then
+            words[n-1]+="="
+            joins=yes
+        elif [[ $joins == yes ]]; then
+            words[n-1]+="$word"
+            joins=no
+        else
+            words+=("$word")
+        fi
+    done
+    _CLAP_COMPLETE_INDEX=$((${#words[@]} - 1))
+    local joined=""
+    if [[ "$2" != --* && "${words[_CLAP_COMPLETE_INDEX]}" == --*=* ]]; then
+        joined="${words[_CLAP_COMPLETE_INDEX]%%=*}="
+    fi
+"#;
+    const QUOTING: &str = r#"    if [[ -n "$joined" && ${#COMPREPLY[@]} -gt 0 ]]; then
+        COMPREPLY=("${COMPREPLY[@]#"$joined"}")
+    fi
+    if [[ "$2" != [\"\']* ]]; then
         local i
         for i in "${!COMPREPLY[@]}"; do
             if [[ "${COMPREPLY[i]}" == *[[:blank:]\&\;\(\)\<\>\|\'\"\$\`\\*?]* ]]; then
@@ -53,7 +85,9 @@ fn with_quoting(script: &str) -> String {
     fi
 }
 "#;
-    script.replacen("\n}\n", &format!("\n{QUOTING}"), 1)
+    script
+        .replacen(WORDS, JOINED, 1)
+        .replacen("\n}\n", &format!("\n{QUOTING}"), 1)
 }
 
 /// Answers a completion request and returns the exit code. Errors are silent: they would land in the user's prompt.

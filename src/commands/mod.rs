@@ -37,6 +37,7 @@ mod node;
 mod operator;
 mod org;
 mod own_files;
+mod paging;
 mod parse;
 #[cfg(feature = "server")]
 pub mod permissions;
@@ -258,7 +259,10 @@ pub fn run(args: Vec<OsString>) -> u8 {
     }
     if cli.command.as_ref().is_some_and(Command::uses_the_plane) {
         let early_end = EarlyEnd { ui, json };
-        early_end.on_interrupt();
+        // A thread that listens costs a tenth of `select 1` on a file. There, the shell itself says when it is worth it.
+        if !matches!(&cli.command, Some(Command::Db(verb)) if verb.is_shell_on_a_file()) {
+            early_end.on_interrupt();
+        }
         #[cfg(unix)]
         crate::temporary_files::on_first(move || early_end.on_termination());
     }

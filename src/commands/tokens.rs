@@ -2,14 +2,15 @@
 
 use super::DryRun;
 use super::answers::{self, Done};
+use super::paging::{self, Limit};
 use super::values::Span;
 use crate::context::Context;
-use crate::control::names::{DatabaseName, GroupName};
+use crate::control::names::{DatabaseName, GroupName, TokenId};
 use crate::control::tokens::{
     AttachList, AttachPermissions, Authorization, DatabaseToken, Expiration, Minted, NewToken, TablePermission,
     TokenPermissions,
 };
-use crate::control::{ControlPlane, if_allowed};
+use crate::control::{ControlPlane, ListPage, if_allowed};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View};
 use serde::Serialize;
@@ -195,17 +196,26 @@ pub(super) fn create(ctx: &Context, of: &Of, args: &New) -> Result<()> {
 #[serde(transparent)]
 struct Tokens(Vec<DatabaseToken>);
 
-/// Which tokens are listed.
+/// Which part of the list is printed.
 #[derive(clap::Args)]
-pub(super) struct Listed {
-    /// Also list one-hour tokens of torso's own commands
-    #[arg(long)]
-    all: bool,
+pub(super) struct Part {
+    #[command(flatten)]
+    limit: Limit,
+    /// Only tokens behind this one: of the next page
+    #[arg(long, value_name = "ID")]
+    after: Option<TokenId>,
 }
 
-impl Listed {
-    /// Of a group: commands make none for themselves there.
-    pub(super) const EVERY: Self = Self { all: true };
+fn list_after(
+    plane: &dyn ControlPlane,
+    of: &Of,
+    after: Option<&TokenId>,
+    limit: usize,
+) -> Result<ListPage<DatabaseToken>> {
+    match of {
+        Of::Database(name) => plane.list_database_tokens_after(name, after, limit),
+        Of::Group(name) => plane.list_group_tokens_after(name, after, limit),
+    }
 }
 
 fn list_all(plane: &dyn ControlPlane, of: &Of) -> Result<Vec<DatabaseToken>> {
@@ -215,13 +225,17 @@ fn list_all(plane: &dyn ControlPlane, of: &Of) -> Result<Vec<DatabaseToken>> {
     }
 }
 
-pub(super) fn list(ctx: &Context, of: &Of, listed: &Listed) -> Result<()> {
+/// Prints tokens. Those that commands made for themselves are printed with `all`.
+pub(super) fn list(ctx: &Context, of: &Of, part: Part, all: bool) -> Result<()> {
     let plane = ctx.control()?;
-    let mut tokens = list_all(plane, of)?;
-    if !listed.all {
-        tokens.retain(|token| !token.is_of_a_command());
-    }
-    ctx.ui.show(&Tokens(tokens))
+    paging::print(
+        ctx,
+        (&part.limit, part.after),
+        |after, limit| list_after(plane, of, after, limit),
+        |token| all || !token.is_of_a_command(),
+        |token| token.id.parse(),
+        Tokens,
+    )
 }
 
 impl View for Tokens {

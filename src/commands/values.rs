@@ -28,6 +28,9 @@ impl FromStr for Span {
         if text.is_empty() {
             return Err(refuse("it is empty"));
         }
+        if text.starts_with('-') {
+            return Err(refuse("it begins with -"));
+        }
         let mut rest = text;
         let mut total = Duration::ZERO;
         while !rest.is_empty() {

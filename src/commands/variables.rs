@@ -208,18 +208,24 @@ pub(super) enum VariableFormat {
     Github,
 }
 
-/// The variables as lines of a form. For [`VariableFormat::Github`] these are the lines of the file that `GITHUB_ENV` names.
+/// The variables as text of a form. For [`VariableFormat::Github`] these are the lines of the file that `GITHUB_ENV` names.
 pub(super) fn lines(variables: &[Variable], form: VariableFormat) -> String {
     let mut text = String::new();
+    if form == VariableFormat::Json {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let member =
+            |variable: &Variable| format!("\n  {}: {}", quoted(&variable.name), quoted(variable.value.expose()));
+        let members: Vec<_> = variables.iter().map(member).collect();
+        return format!("{{{}\n}}\n", members.join(","));
+    }
     for variable in variables {
         let (name, value) = (&variable.name, variable.value.expose());
         text += &match form {
-            VariableFormat::Dotenv => dotenv_line(name, value),
+            VariableFormat::Dotenv | VariableFormat::Json => dotenv_line(name, value),
             VariableFormat::Github => github_line(name, value),
             VariableFormat::Export => format!("export {name}='{}'", value.replace('\'', r"'\''")),
             VariableFormat::Fish => format!("set -gx {name} '{}'", value.replace('\\', r"\\").replace('\'', r"\'")),
             VariableFormat::Powershell => format!("$env:{name} = '{}'", value.replace('\'', "''")),
-            VariableFormat::Json => unreachable!("a JSON object is not made of lines"),
         };
         text.push('\n');
     }

@@ -47,9 +47,9 @@ pub mod verification;
 use crate::error::{Code, Error, Kind, Result};
 pub use endpoints::{
     Accounts, ApiTokenOperations, BackupOperations, ControlPlane, DatabaseOperations, DatabaseTokenOperations,
-    DatabaseVisitor, GroupOperations, InstanceOperations, InviteOperations, LocationOperations, MaintenanceOperations,
-    MemberOperations, NodeOperations, OrganizationOperations, Progress, ServerOperations, TransferOperations,
-    UsageOperations,
+    DatabaseVisitor, GroupOperations, InstanceOperations, InviteOperations, LIST_PAGE, ListPage, LocationOperations,
+    MaintenanceOperations, MemberOperations, NodeOperations, OrganizationOperations, Progress, ServerOperations,
+    TransferOperations, UsageOperations,
 };
 use std::path::PathBuf;
 

@@ -9,7 +9,8 @@ mod processes;
 pub use processes::end_processes;
 
 use crate::control::ControlPlane;
-use crate::control::names::DatabaseName;
+use crate::control::names::{DatabaseId, DatabaseName};
+use crate::control::types::DatabaseFilter;
 use crate::error::{Code, Error, Result};
 use crate::settings::Settings;
 use crate::settings::contexts::{LOCAL, ServerSettings};
@@ -18,6 +19,7 @@ use crate::temporary_files::TemporaryFile;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -38,13 +40,21 @@ struct RunRecord {
     plane: String,
 }
 
+/// The second line of a record, once the database is there: the command may give the database another name.
+#[derive(Serialize, Deserialize)]
+struct CreatedLine {
+    database_id: DatabaseId,
+}
+
 /// A run whose torso lives. Dropping it without [`RunLease::end`] leaves the run to the next command.
 #[derive(Debug)]
 pub struct RunLease {
     record: RunRecord,
+    /// Known once the database is created.
+    database_id: Option<DatabaseId>,
     path: PathBuf,
     /// Holds the lock.
-    _file: File,
+    file: File,
 }
 
 impl RunLease {
@@ -70,9 +80,24 @@ impl RunLease {
         let file = fresh.persist(&path, true).map_err(doing)?;
         Ok(Self {
             record,
+            database_id: None,
             path,
-            _file: file,
+            file,
         })
+    }
+
+    /// Records which database was created, before the command can give it another name.
+    pub fn record_database(&mut self, id: &DatabaseId) -> Result<()> {
+        let line = CreatedLine {
+            database_id: id.clone(),
+        };
+        let text = serde_json::to_string(&line)
+            .map_err(|error| Error::new(Code::Internal, format!("a run cannot be recorded: {error}")))?;
+        self.file
+            .write_all(format!("\n{text}\n").as_bytes())
+            .map_err(|error| Error::io(error, format!("cannot write {}", self.path.display())))?;
+        self.database_id = Some(id.clone());
+        Ok(())
     }
 
     /// The name for the run's database.
@@ -90,7 +115,7 @@ impl RunLease {
     /// Destroys the database, if it was created, and forgets the run. On an error the record stays, and the next command
     /// tries again.
     pub fn end(self, plane: &dyn ControlPlane) -> Result<()> {
-        destroy(plane, &self.record.database)?;
+        destroy(plane, &self.record.database, self.database_id.as_ref())?;
         remove(&self.path)
     }
 }
@@ -110,6 +135,7 @@ pub fn list_left(settings: &Settings) -> Result<Vec<DatabaseName>> {
 /// A run whose torso is gone. The lock on its record is held.
 struct LeftRun {
     record: RunRecord,
+    database_id: Option<DatabaseId>,
     path: PathBuf,
     _file: File,
 }
@@ -149,33 +175,65 @@ fn left_at(path: PathBuf, here: &str) -> Option<LeftRun> {
     file.try_lock().ok()?;
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
-    let record: RunRecord = serde_json::from_str(&text).ok()?;
+    let (record, database_id) = parse_record(&text)?;
     (record.plane == here).then_some(LeftRun {
         record,
+        database_id,
         path,
         _file: file,
     })
 }
 
+/// A record's line, and the id of its database where that was noted. A second line that was cut off says nothing.
+fn parse_record(text: &str) -> Option<(RunRecord, Option<DatabaseId>)> {
+    let mut lines = text.lines();
+    let record = serde_json::from_str(lines.next()?).ok()?;
+    let created: Option<CreatedLine> = lines.next().and_then(|line| serde_json::from_str(line).ok());
+    Some((record, created.map(|created| created.database_id)))
+}
+
 /// None where there is nothing to destroy.
 fn reap_one(left: &LeftRun, plane: &dyn ControlPlane) -> Option<(DatabaseName, Option<Error>)> {
     end_processes(&left.record.id);
-    let done = destroy(plane, &left.record.database).and_then(|existed| remove(&left.path).map(|()| existed));
-    let error = match done {
-        Ok(false) => return None,
-        Ok(true) => None,
-        Err(error) => Some(error),
-    };
-    Some((left.record.database.clone(), error))
+    let done = destroy(plane, &left.record.database, left.database_id.as_ref());
+    match done.and_then(|destroyed| remove(&left.path).map(|()| destroyed)) {
+        Ok(destroyed) => Some((destroyed?, None)),
+        Err(error) => Some((left.record.database.clone(), Some(error))),
+    }
 }
 
-/// Destroys the database; false if it does not exist.
-fn destroy(plane: &dyn ControlPlane, name: &DatabaseName) -> Result<bool> {
-    match plane.delete_database(name) {
-        Ok(_) => Ok(true),
-        Err(error) if error.code() == Code::DatabaseNotFound => Ok(false),
+/// Destroys the database, also one that has another name by now, and returns its name; none if it does not exist.
+fn destroy(plane: &dyn ControlPlane, name: &DatabaseName, id: Option<&DatabaseId>) -> Result<Option<DatabaseName>> {
+    let current = match plane.get_database(name) {
+        Ok(database) if id.is_none_or(|id| database.id == *id) => Some(name.clone()),
+        Ok(_) => find_renamed(plane, id)?,
+        Err(error) if error.code() == Code::DatabaseNotFound => find_renamed(plane, id)?,
+        Err(error) => return Err(error),
+    };
+    let Some(current) = current else { return Ok(None) };
+    match plane.delete_database(&current) {
+        Ok(()) => Ok(Some(current)),
+        Err(error) if error.code() == Code::DatabaseNotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The name of the database with an id, among all.
+fn find_renamed(plane: &dyn ControlPlane, id: Option<&DatabaseId>) -> Result<Option<DatabaseName>> {
+    let Some(id) = id else { return Ok(None) };
+    let mut found = None;
+    plane.visit_databases(&DatabaseFilter::default(), &mut |page| {
+        found = page
+            .into_iter()
+            .find(|database| database.id == *id)
+            .map(|database| database.name);
+        Ok(if found.is_some() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    })?;
+    Ok(found)
 }
 
 fn remove(path: &Path) -> Result<()> {

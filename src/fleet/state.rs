@@ -3,7 +3,7 @@
 //! It has a line of JSON for the work and one for each database, added when the work on it has ended. A line that a crash cut off
 //! counts for nothing, so a database may be worked on twice, and none is left out.
 
-use crate::control::names::DatabaseName;
+use crate::control::names::{DatabaseId, DatabaseName};
 use crate::error::{Code, Error, Result};
 use crate::private_files;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ struct Head {
 #[derive(Serialize, Deserialize)]
 struct Line {
     database: DatabaseName,
+    /// Stays what it is when the database is renamed, and is another one for a new database of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<DatabaseId>,
     done: bool,
 }
 
@@ -35,7 +38,9 @@ const FORM: u32 = 1;
 pub struct FleetState {
     file: File,
     path: PathBuf,
-    done: HashSet<DatabaseName>,
+    done: HashSet<DatabaseId>,
+    /// Those whose ids were not known.
+    done_by_name: HashSet<DatabaseName>,
 }
 
 impl FleetState {
@@ -51,7 +56,7 @@ impl FleetState {
             Error::new(Code::Conflict, format!("another torso uses {}", path.display()))
                 .hint("wait for it, or name another file with --resume")
         })?;
-        let mut done = HashSet::new();
+        let (mut done, mut done_by_name) = (HashSet::new(), HashSet::new());
         let mut reader = BufReader::new(&file);
         let (mut line, mut number, mut end) = (String::new(), 0, 0);
         loop {
@@ -70,9 +75,11 @@ impl FleetState {
                 }
             } else {
                 let line: Line = serde_json::from_str(&line).map_err(|_| not_a_state(path))?;
-                if line.done {
-                    done.insert(line.database);
-                }
+                match line {
+                    Line { done: false, .. } => false,
+                    Line { id: Some(id), .. } => done.insert(id),
+                    Line { database, .. } => done_by_name.insert(database),
+                };
             }
         }
         let head = text_of(&Head {
@@ -89,6 +96,7 @@ impl FleetState {
             file,
             path: path.to_owned(),
             done,
+            done_by_name,
         };
         if number == 0 {
             state.write(&head)?;
@@ -98,14 +106,15 @@ impl FleetState {
 
     /// Whether the work on a database is done.
     #[must_use]
-    pub fn is_done(&self, name: &DatabaseName) -> bool {
-        self.done.contains(name)
+    pub fn is_done(&self, name: &DatabaseName, id: Option<&DatabaseId>) -> bool {
+        id.is_some_and(|id| self.done.contains(id)) || self.done_by_name.contains(name)
     }
 
     /// Notes what came of a database.
-    pub fn record(&mut self, name: &DatabaseName, done: bool) -> Result<()> {
+    pub fn record(&mut self, name: &DatabaseName, id: Option<&DatabaseId>, done: bool) -> Result<()> {
         let line = Line {
             database: name.clone(),
+            id: id.cloned(),
             done,
         };
         self.write(&text_of(&line)?)
@@ -158,20 +167,36 @@ mod tests {
         let path = dir.path().join("state");
         let mut state = FleetState::open(&path, "w").unwrap();
         assert_eq!(FleetState::open(&path, "w").unwrap_err().code(), Code::Conflict);
-        state.record(&name("a"), true).unwrap();
-        state.record(&name("b"), false).unwrap();
+        state.record(&name("a"), None, true).unwrap();
+        state.record(&name("b"), None, false).unwrap();
         drop(state);
         // A crash cuts the last line off.
         let mut text = std::fs::read_to_string(&path).unwrap();
         text.push_str("{\"database\":\"c\",\"do");
         std::fs::write(&path, &text).unwrap();
         let mut state = FleetState::open(&path, "w").unwrap();
-        let done = ["a", "b", "c"].map(|text| state.is_done(&name(text)));
+        let done = ["a", "b", "c"].map(|text| state.is_done(&name(text), None));
         assert_eq!(done, [true, false, false]);
-        state.record(&name("b"), true).unwrap();
+        state.record(&name("b"), None, true).unwrap();
         drop(state);
-        assert!(FleetState::open(&path, "w").unwrap().is_done(&name("b")));
+        assert!(FleetState::open(&path, "w").unwrap().is_done(&name("b"), None));
         assert_eq!(FleetState::open(&path, "other").unwrap_err().code(), Code::Conflict);
+    }
+
+    #[test]
+    fn fleet_state_knows_databases_by_their_ids() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let (first, second) = (DatabaseId::generate(), DatabaseId::generate());
+        let mut state = FleetState::open(&path, "w").unwrap();
+        state.record(&name("a"), Some(&first), true).unwrap();
+        drop(state);
+        let state = FleetState::open(&path, "w").unwrap();
+        assert!(state.is_done(&name("renamed"), Some(&first)));
+        assert!(
+            !state.is_done(&name("a"), Some(&second)),
+            "another database of the name"
+        );
     }
 
     #[test]

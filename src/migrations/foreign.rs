@@ -3,6 +3,7 @@
 //! Their tables are read and, but for Drizzle's, never written: Drizzle applies what is missing when an application starts, so
 //! its table is kept true.
 
+use super::load::compare_versions;
 use super::record::AppliedRow;
 use super::{Migration, MigrationLayout, MigrationSet, checksum_of, record};
 use crate::checksum;
@@ -85,6 +86,15 @@ const TABLES: &[ForeignTable] = &[
         layouts: &[MigrationLayout::Plain],
         query: "SELECT name, 1, NULL FROM d1_migrations",
         is_same: has_file_name,
+        record: RecordKind::Each(None),
+    },
+    ForeignTable {
+        name: "flyway_schema_history",
+        layouts: &[MigrationLayout::Plain],
+        query: "SELECT version, success, NULL FROM flyway_schema_history AS this WHERE version IS NOT NULL AND type NOT LIKE 'UNDO%' \
+                AND type <> 'DELETE' AND NOT EXISTS (SELECT 1 FROM flyway_schema_history AS later WHERE later.version = this.version \
+                AND later.installed_rank > this.installed_rank AND later.success AND (later.type LIKE 'UNDO%' OR later.type = 'DELETE'))",
+        is_same: has_dotted_version,
         record: RecordKind::Each(None),
     },
     ForeignTable {
@@ -202,6 +212,14 @@ fn text_at(row: &[Value], at: usize) -> Option<&str> {
 fn has_version(migration: &Migration, row: &Value) -> bool {
     let number: Option<i64> = migration.version.parse().ok();
     number.is_some() && to_number(row) == number || is_text(row, &migration.version)
+}
+
+/// Of Flyway, which writes `2.1` whatever separates the parts in the file's name.
+fn has_dotted_version(migration: &Migration, row: &Value) -> bool {
+    match row {
+        Value::Text(text) => compare_versions(&migration.version, text).is_eq(),
+        _ => has_version(migration, row),
+    }
 }
 
 fn has_file_name(migration: &Migration, row: &Value) -> bool {

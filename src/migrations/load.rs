@@ -203,6 +203,7 @@ impl Listing {
         for (file, text) in read {
             let stem = match layout {
                 _ if file.ends_with(".down.sql") => continue,
+                MigrationLayout::Plain if undoes(&file, &self.files) => continue,
                 MigrationLayout::Reversible => file.strip_suffix(".up.sql").ok_or_else(|| {
                     let other = self.sql_files().find(|name| name.ends_with(".up.sql"));
                     mixed(directory, &file, other.map_or("", String::as_str))
@@ -229,22 +230,43 @@ fn is_code(name: &str) -> bool {
     code && name.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// The version and the name in `0001_create_tables`, `V1__create` or `0001-create`.
+/// Whether a file of Flyway undoes a version that the directory has: `U2_1__name.sql` beside `V2.1__name.sql`.
+fn undoes(file: &str, files: &[String]) -> bool {
+    let version = |file: &str, prefix| {
+        let (version, _) = file.strip_prefix(prefix)?.split_once("__")?;
+        split_name(&format!("V{version}__")).map(|(version, _)| version)
+    };
+    version(file, 'U').is_some_and(|undone| {
+        let mut applied = files.iter().filter_map(|file| version(file, 'V'));
+        applied.any(|version| compare_versions(&version, &undone).is_eq())
+    })
+}
+
+/// The version and the name in `0001_create_tables`, `V1__create` or `0001-create`. Flyway has two underlines behind the version,
+/// whose parts one underline or a dot separates: `V2_1__create` is version 2.1.
 fn split_name(stem: &str) -> Option<(String, String)> {
+    let flyway = stem.strip_prefix('V').and_then(|stem| stem.split_once("__"));
+    if let Some((version, name)) = flyway {
+        let version = version.replace('_', ".");
+        return is_version(&version).then(|| (version, name.trim_start_matches(['_', '-']).to_owned()));
+    }
     let numbered = stem.strip_prefix('V').unwrap_or(stem);
     let end = numbered
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(numbered.len());
     let (version, rest) = numbered.split_at(end);
-    let digits = version
-        .split('.')
-        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
     let separated = rest.is_empty() || rest.starts_with(['_', '-']);
-    (digits && separated).then(|| (version.to_owned(), rest.trim_start_matches(['_', '-']).to_owned()))
+    (is_version(version) && separated).then(|| (version.to_owned(), rest.trim_start_matches(['_', '-']).to_owned()))
+}
+
+/// Numbers with dots between them.
+fn is_version(text: &str) -> bool {
+    text.split('.')
+        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// By number, part by part: `2` comes before `10`, and `1.2` before `1.10`.
-fn compare_versions(one: &str, other: &str) -> Ordering {
+pub(super) fn compare_versions(one: &str, other: &str) -> Ordering {
     let number = |part: &str| {
         let digits = part.trim_start_matches('0');
         (digits.len(), digits.to_owned())
@@ -277,6 +299,31 @@ fn unnumbered(directory: &Path, name: &str) -> Error {
             ),
         )
         .hint("run it with torso db exec NAME -f FILE");
+    }
+    let begins_as = |prefix| {
+        name.strip_prefix(prefix)
+            .is_some_and(|rest: &str| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    if begins_as("U") && name.contains("__") {
+        return Error::new(
+            Code::Unsupported,
+            format!("{} undoes a version that the directory does not have", path.display()),
+        )
+        .hint("torso never undoes a migration: keep the file elsewhere, or bring back the V file of that version");
+    }
+    if begins_as("B") && name.contains("__") {
+        return Error::new(
+            Code::Unsupported,
+            format!("{}: torso does not know baselines of Flyway", path.display()),
+        )
+        .hint("make the database of it, torso db create NAME --from-dump FILE, and keep the file elsewhere");
+    }
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Error::new(
+            Code::InvalidFile,
+            format!("{}: behind the number there is neither _ nor -", path.display()),
+        )
+        .hint("name it as in 0001_create_tables.sql, or keep it elsewhere");
     }
     Error::new(
         Code::InvalidFile,
@@ -318,12 +365,17 @@ mod tests {
             ("0001_create_tables", "0001", "create_tables"),
             ("20240101120000_init", "20240101120000", "init"),
             ("V1.2__add", "1.2", "add"),
+            ("V2_1__add_x", "2.1", "add_x"),
+            ("V3__", "3", ""),
+            ("2_1_x", "2", "1_x"),
             ("7", "7", ""),
             ("3-dash", "3", "dash"),
         ] {
             assert_eq!(split_name(stem), Some((version.into(), name.into())), "{stem}");
         }
-        for stem in ["schema", "1a_x", "1._x", "", "R__views", "x1_y"] {
+        for stem in [
+            "schema", "1a_x", "1._x", "", "R__views", "x1_y", "V1_a__x", "V__x", "U1__x",
+        ] {
             assert_eq!(split_name(stem), None, "{stem}");
         }
     }

@@ -17,7 +17,7 @@ use torso::control::client::{Client, RetryPolicy};
 use torso::control::hosted::{Engines, Hosted, HostedOptions, Public};
 use torso::control::names::OrganizationSlug;
 use torso::control::tokens::{Authorization, NewToken};
-use torso::control::types::Connection;
+use torso::control::types::{Connection, NewGroup};
 use torso::control::{
     ApiTokenOperations as _, ControlPlane, InviteOperations as _, MemberOperations as _, OrganizationOperations as _,
 };
@@ -275,6 +275,57 @@ fn accounts_over_http_conform() {
         own.get_organization(slug).unwrap_err().code(),
         Code::OrganizationNotFound
     );
+}
+
+#[test]
+fn groups_and_tokens_over_http_come_in_pages() {
+    let world = Organization::new();
+    let plane = world.plane();
+    plane.create_database(&request("app")).unwrap();
+    for name in ["a", "b", "c", "d"] {
+        let group = NewGroup {
+            name: name.parse().unwrap(),
+            location: "ams".parse().unwrap(),
+        };
+        plane.create_group(&group).unwrap();
+        let new = NewToken {
+            name: Some(name.to_owned()),
+            ..NewToken::default()
+        };
+        plane.create_database_token(&db("app"), &new).unwrap();
+        plane.create_group_token(&"a".parse().unwrap(), &new).unwrap();
+    }
+    let groups = |after: Option<&str>, limit| {
+        let after = after.map(|name| name.parse().unwrap());
+        let page = plane.list_groups_after(after.as_ref(), limit).unwrap();
+        let names: Vec<String> = page.items.iter().map(|group| group.name.to_string()).collect();
+        (names.join(" "), page.has_more)
+    };
+    assert_eq!(groups(None, 2), ("a b".to_owned(), true));
+    assert_eq!(groups(Some("b"), 2), ("c d".to_owned(), true));
+    assert_eq!(groups(Some("d"), 2), ("default".to_owned(), false));
+    // A name that is not there.
+    assert_eq!(groups(Some("bb"), 9), ("c d default".to_owned(), false));
+    let all = plane.list_database_tokens(&db("app")).unwrap();
+    let (mut seen, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = plane.list_database_tokens_after(&db("app"), after.as_ref(), 3).unwrap();
+        assert!(page.items.len() <= 3);
+        pages += 1;
+        after = page.items.last().map(|token| token.id.parse().unwrap());
+        seen.extend(page.items);
+        if !page.has_more {
+            break;
+        }
+    }
+    assert_eq!((pages, seen), (2, all));
+    let gone = "00000000-0000-4000-8000-000000000000".parse().unwrap();
+    let error = plane
+        .list_database_tokens_after(&db("app"), Some(&gone), 3)
+        .unwrap_err();
+    assert_eq!(error.code(), Code::TokenNotFound);
+    let first = plane.list_group_tokens_after(&"a".parse().unwrap(), None, 1).unwrap();
+    assert_eq!((first.items.len(), first.has_more), (1, true));
 }
 
 #[test]

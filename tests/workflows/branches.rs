@@ -117,6 +117,13 @@ fn gc_destroys_what_has_expired_and_nothing_else() {
         assert_eq!(world.ok(["gc", "--yes", "--output", "name"]), "kept\n");
         assert_eq!(world.json(["gc"]), json!([]));
         world
+            .torso(["db", "create", "x", "--expires-in", "0s", "--json"])
+            .fails(1, "invalid_value");
+        let negative = world.torso(["db", "create", "x", "--expires-in", "-1d", "--json"]);
+        let message = negative.error()["message"].to_string();
+        assert!(message.contains("it begins with -"), "{message}");
+        negative.fails(1, "invalid_value");
+        world
             .torso(["db", "create", "x", "--expires-in", "soon", "--json"])
             .fails(1, "invalid_value");
         world

@@ -156,6 +156,29 @@ fn exec_goes_on_where_its_state_says() {
 }
 
 #[test]
+fn exec_that_is_resumed_knows_databases_that_were_renamed_or_made_anew() {
+    let world = world(3);
+    let line = |selection: &'static [&'static str]| {
+        let mut line = vec!["db", "exec"];
+        line.extend(selection);
+        line.extend(["update t set a = a + 10", "--resume", "state"]);
+        line
+    };
+    run(&world, &line(&["--match", "tenant-*"])).success();
+    world.ok(["db", "rename", "tenant-0", "tenant-7"]);
+    world.ok(["db", "destroy", "tenant-1", "--yes"]);
+    make_tenants(&world, 2);
+    let again = run(&world, &line(&["--match", "tenant-*"])).success();
+    let databases: Vec<_> = lines(&again).iter().map(|line| line["database"].to_string()).collect();
+    assert_eq!(databases, ["\"tenant-0\"", "\"tenant-1\""]);
+    let values = ["tenant-0", "tenant-1", "tenant-2", "tenant-7"].map(|name| world.query(name, "select a from t"));
+    assert_eq!(values, ["10", "11", "12", "10"]);
+    // Those that are named are known as well.
+    assert_eq!(lines(&run(&world, &line(&["tenant-7", "tenant-0"])).success()).len(), 0);
+    assert_eq!(run(&world, &line(&["tenant-7", "none"])).code(), 3);
+}
+
+#[test]
 fn exec_refuses_what_it_cannot_do_and_says_what_to_type() {
     let world = world(1);
     world.write("bad.sql", "select 1;\nselect 'a");

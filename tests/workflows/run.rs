@@ -2,6 +2,7 @@
 
 use crate::support::network::{Fault, Network};
 use crate::support::server::Server;
+use crate::support::world::TORSO;
 use crate::support::{Run, World, catches, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -79,6 +80,30 @@ fn run_gives_a_new_database_and_destroys_it() {
     let run = Run::of(command);
     assert_eq!((run.code(), run.stdout.as_str(), run.stderr.as_str()), (7, "3\n", ""));
     assert_eq!(remains(&world), Vec::<String>::new());
+}
+
+#[test]
+fn run_whose_command_renames_its_database_destroys_it_all_the_same() {
+    let world = World::new();
+    world.ok(["db", "create", "other", "--location", "local"]);
+    let rename = "torso db rename $(torso db list 'run-*' --output name) kept --output name";
+    let again = format!("{rename} && torso db create extra --location local --quiet");
+    let mut command = world.torso_command(["run", "--", "sh", "-c", &again]);
+    command.env("PATH", with_torso());
+    Run::of(command).success();
+    assert_eq!(world.databases(), ["extra", "other"]);
+    // Also where torso itself is killed.
+    let mut command = world.torso_command(["run", "--", "sh", "-c", &format!("{rename}; kill -9 $PPID")]);
+    command.env("PATH", with_torso());
+    assert_eq!(exit_code(command.stdout(Stdio::null()).spawn().unwrap()), 128 + 9);
+    world.torso(["db", "list"]).success();
+    assert_eq!(world.databases(), ["extra", "other"]);
+}
+
+/// A search path on which the program under test comes first.
+fn with_torso() -> String {
+    let folder = Path::new(TORSO).parent().unwrap().display().to_string();
+    format!("{folder}:{}", std::env::var("PATH").unwrap())
 }
 
 #[test]

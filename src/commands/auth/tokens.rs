@@ -3,6 +3,7 @@
 use crate::commands::DryRun;
 use crate::commands::answers::{self, Done};
 use crate::commands::completers;
+use crate::commands::paging::{self, Limit};
 use crate::context::Context;
 use crate::control::accounts::{ApiToken, NewApiToken};
 use crate::control::names::{GroupName, TokenName};
@@ -31,7 +32,7 @@ pub(in crate::commands) enum Verb {
 
 pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
     match verb {
-        Verb::List(_) => list(ctx),
+        Verb::List(args) => list(ctx, args),
         Verb::Mint(args) => mint(ctx, &args),
         Verb::Revoke(args) => revoke(ctx, &args),
     }
@@ -40,15 +41,29 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
 /// List your API tokens (the secrets are not stored)
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso auth api-tokens list")]
-pub(in crate::commands) struct List {}
+pub(in crate::commands) struct List {
+    #[command(flatten)]
+    limit: Limit,
+    /// Only names that come after it: of the next page
+    #[arg(long, value_name = "NAME")]
+    after: Option<TokenName>,
+}
 
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Tokens(Vec<ApiToken>);
 
-fn list(ctx: &Context) -> Result<()> {
-    ctx.ui.show(&Tokens(ctx.accounts()?.list_api_tokens()?))
+fn list(ctx: &Context, args: List) -> Result<()> {
+    let accounts = ctx.accounts()?;
+    paging::print(
+        ctx,
+        (&args.limit, args.after),
+        |after, limit| accounts.list_api_tokens_after(after, limit),
+        |_| true,
+        |token| Ok(token.name.clone()),
+        Tokens,
+    )
 }
 
 impl View for Tokens {

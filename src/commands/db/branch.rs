@@ -44,7 +44,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     expiry: Expiry,
     /// Derive TARGET from the git branch that is checked out, or from BRANCH
-    #[arg(long, value_name = "BRANCH", num_args = 0..=1, require_equals = true, default_missing_value = CHECKED_OUT)]
+    #[arg(long, value_name = "BRANCH", num_args = 0..=1, require_equals = true, default_missing_value = CHECKED_OUT,
+        add = completers::git_branches())]
     from_git: Option<String>,
     /// Give a branch that is there its source's content again
     #[arg(long, conflicts_with = "if_not_exists")]

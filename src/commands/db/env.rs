@@ -73,11 +73,6 @@ pub(super) fn print_default(ctx: &Context, database: &Database) -> Result<()> {
 
 /// Prints variables in a form. `--output` wins over it where it asks for a form of its own.
 fn print(ctx: &Context, variables: &[Variable], form: VariableFormat) -> Result<()> {
-    if form == VariableFormat::Json && ctx.ui.format() == OutputFormat::Table {
-        let text = serde_json::to_string_pretty(&Variables { variables, form })
-            .map_err(|error| Error::new(Code::Internal, format!("variables cannot be written as JSON: {error}")))?;
-        return ctx.ui.page(&(text + "\n"));
-    }
     if ctx.ui.format() == OutputFormat::Table {
         // Unchanged, for another program reads it.
         return ctx.ui.page(&variables::lines(variables, form));

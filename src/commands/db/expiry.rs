@@ -10,7 +10,7 @@ use jiff::Timestamp;
 #[derive(clap::Args, Default)]
 pub(super) struct Expiry {
     /// After this time torso gc destroys it, such as 3d
-    #[arg(long, value_name = "DURATION", help_heading = "Options")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_lifetime, allow_hyphen_values = true, help_heading = "Options")]
     expires_in: Option<Span>,
 }
 
@@ -23,6 +23,18 @@ impl Expiry {
     /// The end, counted from now; none if there is none.
     pub fn end(&self) -> Result<Option<Timestamp>> {
         self.expires_in.map_or(Ok(None), end_after)
+    }
+}
+
+/// The time that a database has. None at all is a mistake, for the next `torso gc` would destroy it.
+fn parse_lifetime(text: &str) -> Result<Span> {
+    match text.parse()? {
+        Span::For(span) if span.is_zero() => Err(Error::new(
+            Code::InvalidValue,
+            format!("a database cannot expire in {text}: that is now"),
+        )
+        .hint("write a time such as 30m, 3d or 1w2d30m, or never")),
+        span => Ok(span),
     }
 }
 

@@ -7,13 +7,13 @@ use crate::commands::completers;
 use crate::context::Context;
 use crate::control::ControlPlane;
 use crate::control::name_pattern;
-use crate::control::names::{DatabaseName, GroupName};
+use crate::control::names::{DatabaseId, DatabaseName, GroupName};
 use crate::control::types::{Connection, Database, DatabaseFilter};
 use crate::error::{Code, Error, Result};
 use crate::fleet::{self, DatabaseResult, FleetState, FleetSummary, FleetWork, Waves};
 use crate::ui::{Cell, ItemStream, StreamColumn};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -41,9 +41,11 @@ impl Selection {
             return Ok(Fleet {
                 names: vec![ctx.database(None)?],
                 listed: Vec::new(),
+                ids: BTreeMap::new(),
             });
         }
         let mut listed = Vec::new();
+        let mut ids = BTreeMap::new();
         let mut names: BTreeSet<_> = named.iter().cloned().collect();
         if !self.is_empty() {
             let filter = DatabaseFilter {
@@ -56,15 +58,15 @@ impl Selection {
             };
             let is_remote = ctx.server_if_any()?.is_some();
             ctx.control()?.visit_databases(&filter, &mut |page| {
-                let selected = page.into_iter().filter(|database| is_selected(&database.name));
-                if is_remote {
-                    listed.extend(selected);
-                } else {
-                    names.extend(selected.map(|database| database.name));
+                for database in page.into_iter().filter(|database| is_selected(&database.name)) {
+                    ids.insert(database.name.clone(), database.id.clone());
+                    if is_remote {
+                        listed.push(database);
+                    }
                 }
                 Ok(ControlFlow::Continue(()))
             })?;
-            names.extend(listed.iter().map(|database| database.name.clone()));
+            names.extend(ids.keys().cloned());
         }
         if names.is_empty() {
             return Err(Error::new(Code::DatabaseNotFound, "no database is selected")
@@ -73,6 +75,7 @@ impl Selection {
         Ok(Fleet {
             names: names.into_iter().collect(),
             listed,
+            ids,
         })
     }
 }
@@ -83,6 +86,8 @@ pub(super) struct Fleet {
     pub names: Vec<DatabaseName>,
     /// Of those that were found in a server's list, what it said.
     listed: Vec<Database>,
+    /// Of those that were found in a list.
+    ids: BTreeMap<DatabaseName, DatabaseId>,
 }
 
 /// How many databases are worked on, and where the work goes on.
@@ -114,6 +119,20 @@ impl Fleet {
     /// Whether the databases were listed just now, so that they are there.
     pub fn is_listed(&self) -> bool {
         !self.listed.is_empty()
+    }
+
+    /// Asks for the ids of databases that were named. What is not there fails when it is worked on.
+    fn look_up_ids(&mut self, plane: &dyn ControlPlane) -> Result<()> {
+        for name in &self.names {
+            if !self.ids.contains_key(name) {
+                match plane.get_database(name) {
+                    Ok(database) => drop(self.ids.insert(name.clone(), database.id)),
+                    Err(error) if error.code() == Code::DatabaseNotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -174,17 +193,21 @@ impl<T> From<Error> for ItemFailure<T> {
 /// Does the work on each database and prints a line for each as it ends. `work_id` is a hash that tells this work from other work.
 pub(super) fn run<T: FleetItem>(
     ctx: &Context,
-    fleet: Fleet,
+    mut fleet: Fleet,
     options: &FleetOptions,
     work_id: &str,
     work: &FleetWork<'_, T, ItemFailure<T>>,
 ) -> Result<()> {
-    let Fleet { names, listed } = fleet;
     let mut state = match &options.resume {
-        Some(path) => Some(FleetState::open(path, &format!("{work_id}{}", server_of(ctx)?))?),
+        Some(path) => {
+            let state = FleetState::open(path, &format!("{work_id}{}", server_of(ctx)?))?;
+            fleet.look_up_ids(ctx.control()?)?;
+            Some(state)
+        }
         None => None,
     };
-    let is_done = |name: &DatabaseName| state.as_ref().is_some_and(|state| state.is_done(name));
+    let Fleet { names, listed, ids } = fleet;
+    let is_done = |name: &DatabaseName| state.as_ref().is_some_and(|state| state.is_done(name, ids.get(name)));
     let left: Vec<_> = names.iter().filter(|name| !is_done(name)).cloned().collect();
     if left.len() < names.len() {
         let done = names.len() - left.len();
@@ -202,7 +225,7 @@ pub(super) fn run<T: FleetItem>(
     let open_plane = ctx.plane_opener(listed)?;
     let summary = fleet::run(&left, waves, &*open_plane, work, &mut |result| {
         if let Some(state) = &mut state {
-            state.record(&result.name, result.result.is_ok())?;
+            state.record(&result.name, ids.get(&result.name), result.result.is_ok())?;
         }
         match result.result {
             // As where one thing is asked for and fails: no answer.
@@ -310,7 +333,8 @@ impl Failures {
         let all = counted(succeeded + failed + not_begun, "database");
         let mut message = format!("{failed} of {all} failed");
         if not_begun > 0 {
-            message += &format!(", and {not_begun} were not begun");
+            let verb = if not_begun == 1 { "was" } else { "were" };
+            message += &format!(", and {not_begun} {verb} not begun");
         }
         let error = Error::new(code, message);
         Err(match (not_begun, &options.resume) {

@@ -5,6 +5,7 @@
 use crate::checksum::sha256_of;
 use crate::control::names::DatabaseName;
 use crate::error::{Code, Error, Result};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The longest name of a database, in bytes.
@@ -41,6 +42,37 @@ pub(super) fn current_branch(directory: &Path) -> Result<String> {
             ),
         )
         .hint(HINT)),
+    }
+}
+
+/// The branches of the repository around a directory, as far as its files tell.
+pub(in crate::commands) fn list_branches(directory: &Path) -> BTreeSet<String> {
+    let mut branches = BTreeSet::new();
+    let Ok(git) = git_directory(directory) else {
+        return branches;
+    };
+    // A worktree has its own HEAD, and the branches of the repository.
+    let common = std::fs::read_to_string(git.join("commondir"));
+    let common = common.map_or_else(|_| git.clone(), |path| git.join(path.trim()));
+    add_branches(&common.join("refs/heads"), "", &mut branches);
+    let packed = std::fs::read_to_string(common.join("packed-refs")).unwrap_or_default();
+    let names = packed.lines().filter_map(|line| line.split_once(" refs/heads/"));
+    branches.extend(names.map(|(_, name)| name.to_owned()));
+    branches
+}
+
+/// Adds the branches that have a file, with the folders of their names.
+fn add_branches(directory: &Path, prefix: &str, branches: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let name = format!("{prefix}{name}");
+        if entry.path().is_dir() {
+            add_branches(&entry.path(), &format!("{name}/"), branches);
+        } else if !name.ends_with(".lock") {
+            branches.insert(name);
+        }
     }
 }
 
@@ -144,6 +176,13 @@ mod tests {
         std::fs::write(tree.join(".git"), format!("gitdir: {}\n", inner.display())).unwrap();
         std::fs::write(inner.join("HEAD"), "ref: refs/heads/feature/x\n").unwrap();
         assert_eq!(current_branch(&tree.join("deep/down")).unwrap(), "feature/x");
+        let common = dir.path().join("main/.git");
+        std::fs::write(inner.join("commondir"), "../..\n").unwrap();
+        std::fs::create_dir_all(common.join("refs/heads/feature")).unwrap();
+        std::fs::write(common.join("refs/heads/feature/x"), "0123\n").unwrap();
+        let packed = "# pack-refs with: peeled\n0123 refs/heads/main\n0123 refs/tags/v1\n^0123\n";
+        std::fs::write(common.join("packed-refs"), packed).unwrap();
+        assert_eq!(Vec::from_iter(list_branches(&tree)), ["feature/x", "main"]);
         for (head, code) in [
             ("0123456789abcdef0123456789abcdef01234567\n", Code::InvalidValue),
             ("ref: refs/heads/.invalid\n", Code::Unsupported),

@@ -15,7 +15,7 @@ mod exec;
 pub(super) mod expiry;
 mod export;
 mod fleet;
-mod git_branch;
+pub(super) mod git_branch;
 mod import;
 mod input;
 mod inspect;
@@ -90,6 +90,11 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
+    /// Whether it is a shell on a file, which nothing precedes that takes long.
+    pub(super) fn is_shell_on_a_file(&self) -> bool {
+        matches!(self, Self::Shell(args) if args.names_a_file())
+    }
+
     /// Whether it is a shell whose words name JSON. The shell reads those words itself; an error before it starts is JSON, too.
     pub(super) fn asks_for_json(&self) -> bool {
         matches!(self, Self::Shell(args) if args.asks_for_json())
@@ -127,7 +132,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<u8> {
         Verb::Restore(args) => restore::run(ctx, &args),
         Verb::Inspect(args) => inspect::run(ctx, args),
         Verb::Locations(args) => location::list(ctx, &args),
-        Verb::Tokens(verb) => tokens::run(ctx, &verb),
+        Verb::Tokens(verb) => tokens::run(ctx, verb),
         Verb::Usage(args) => usage::run(ctx, args),
     };
     done.map(|()| 0)

@@ -66,6 +66,12 @@ impl Args {
     pub(super) fn asks_for_json(&self) -> bool {
         clap_errors::names_json(&self.words)
     }
+
+    /// Whether the words name a file to open.
+    pub(super) fn names_a_file(&self) -> bool {
+        let named = args::parse(&self.words).map_or(None, |arguments| arguments.database);
+        named.is_some_and(|name| matches!(outside(&name), Ok(Some(Target::File { .. }))))
+    }
 }
 
 /// A global flag: its name with its dashes, and whether a value follows.
@@ -300,14 +306,10 @@ fn terminal_options(ctx: &Context, connection: Option<&Connection>) -> TerminalO
 
 /// The names of all databases, for completion: nothing where they cannot be told.
 fn names(ctx: &Context) -> Vec<String> {
-    let found = ctx
-        .control()
-        .and_then(|plane| plane.list_databases(&DatabaseFilter::default()));
-    found
-        .into_iter()
-        .flatten()
-        .map(|database| database.name.to_string())
-        .collect()
+    let plane = ctx.control();
+    let found = plane.and_then(|plane| plane.list_databases(&DatabaseFilter::default()));
+    let found = found.into_iter().flatten();
+    found.map(|database| database.name.to_string()).collect()
 }
 
 /// What the first word names.
@@ -318,7 +320,7 @@ fn place(ctx: &Context, arguments: &Arguments) -> Result<ShellTarget> {
         .or(arguments.instance.as_deref())
         .map(str::parse::<LocationCode>)
         .transpose()?;
-    let named = arguments.database.as_deref().unwrap_or_else(|| OsStr::new(""));
+    let named = arguments.database.as_deref().unwrap_or_default();
     refuse_sql_as_a_database(ctx, named)?;
     if arguments.database.is_some()
         && let Some(target) = outside(named)?

@@ -1,7 +1,7 @@
 //! `torso db tokens`: what opens a database on a server.
 
 use crate::commands::completers;
-use crate::commands::tokens::{self, Listed, New, Of, RotationArgs, Which};
+use crate::commands::tokens::{self, New, Of, Part, RotationArgs, Which};
 use crate::context::Context;
 use crate::control::names::DatabaseName;
 use crate::error::Result;
@@ -19,7 +19,7 @@ pub(crate) enum Verb {
     Invalidate(Invalidate),
 }
 
-pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
+pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
     match verb {
         Verb::Create(args) => {
             let of = if args.group {
@@ -29,7 +29,7 @@ pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
             };
             tokens::create(ctx, &of, &args.new)
         }
-        Verb::List(args) => tokens::list(ctx, &Of::Database(args.name.clone()), &args.listed),
+        Verb::List(args) => tokens::list(ctx, &Of::Database(args.name), args.part, args.all),
         Verb::Revoke(args) => tokens::revoke(ctx, &Of::Database(args.name.clone()), &args.which),
         Verb::Invalidate(args) => tokens::invalidate(ctx, &Of::Database(args.name.clone()), &args.ending),
     }
@@ -56,8 +56,11 @@ pub(crate) struct List {
     /// Name of the database
     #[arg(value_name = "NAME", add = completers::databases())]
     name: DatabaseName,
+    /// Also list one-hour tokens of torso's own commands
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
-    listed: Listed,
+    part: Part,
 }
 
 /// Revoke one token, effective at once

@@ -7,7 +7,7 @@ mod tokens;
 
 use super::answers::{self, Done, counted};
 use super::db::Wait;
-use super::{DryRun, completers, default_location, in_use, preconditions};
+use super::{DryRun, completers, default_location, in_use, paging, preconditions};
 use crate::context::Context;
 use crate::control::if_allowed;
 use crate::control::names::{GroupName, LocationCode, OrganizationSlug};
@@ -47,13 +47,13 @@ pub(super) enum Verb {
 pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
     match verb {
         Verb::Create(args) => create(ctx, &args),
-        Verb::List(args) => list(ctx, &args),
+        Verb::List(args) => list(ctx, args),
         Verb::Show(args) => show(ctx, &args),
         Verb::Rename(args) => rename(ctx, &args),
         Verb::Destroy(args) => destroy(ctx, &args),
         Verb::Locations(verb) => locations::run(ctx, &verb),
         Verb::Promote(args) => promote::promote(ctx, &args),
-        Verb::Tokens(verb) => tokens::run(ctx, &verb),
+        Verb::Tokens(verb) => tokens::run(ctx, verb),
         Verb::Transfer(args) => transfer(ctx, &args),
         Verb::Config(verb) => config::run(ctx, &verb),
     }
@@ -190,16 +190,30 @@ fn create(ctx: &Context, args: &Create) -> Result<()> {
 
 /// List groups
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  torso group list")]
-pub(super) struct List {}
+#[command(after_help = "Examples:\n  torso group list\n  torso group list --limit 50 --after shop")]
+pub(super) struct List {
+    #[command(flatten)]
+    limit: paging::Limit,
+    /// Only names that come after it: of the next page
+    #[arg(long, value_name = "NAME")]
+    after: Option<GroupName>,
+}
 
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Groups(Vec<Group>);
 
-fn list(ctx: &Context, _: &List) -> Result<()> {
-    ctx.ui.show(&Groups(ctx.control()?.list_groups()?))
+fn list(ctx: &Context, args: List) -> Result<()> {
+    let plane = ctx.control()?;
+    paging::print(
+        ctx,
+        (&args.limit, args.after),
+        |after, limit| plane.list_groups_after(after, limit),
+        |_| true,
+        |group| Ok(group.name.clone()),
+        Groups,
+    )
 }
 
 impl View for Groups {

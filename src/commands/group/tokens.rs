@@ -1,7 +1,7 @@
 //! `torso group tokens`: what opens all databases of a group on a server.
 
 use crate::commands::completers;
-use crate::commands::tokens::{self, Listed, New, Of, RotationArgs, Which};
+use crate::commands::tokens::{self, New, Of, Part, RotationArgs, Which};
 use crate::context::Context;
 use crate::control::names::GroupName;
 use crate::error::Result;
@@ -19,11 +19,12 @@ pub(crate) enum Verb {
     Invalidate(Invalidate),
 }
 
-pub(super) fn run(ctx: &Context, verb: &Verb) -> Result<()> {
+pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
     let of = |name: &GroupName| Of::Group(name.clone());
     match verb {
         Verb::Create(args) => tokens::create(ctx, &of(&args.name), &args.new),
-        Verb::List(args) => tokens::list(ctx, &of(&args.name), &Listed::EVERY),
+        // Commands make no tokens of groups for themselves.
+        Verb::List(args) => tokens::list(ctx, &of(&args.name), args.part, true),
         Verb::Revoke(args) => tokens::revoke(ctx, &of(&args.name), &args.which),
         Verb::Invalidate(args) => tokens::invalidate(ctx, &of(&args.name), &args.ending),
     }
@@ -47,6 +48,8 @@ pub(crate) struct List {
     /// Name of the group
     #[arg(value_name = "NAME", add = completers::groups())]
     name: GroupName,
+    #[command(flatten)]
+    part: Part,
 }
 
 /// Revoke one token, effective at once

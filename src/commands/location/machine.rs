@@ -32,7 +32,7 @@ pub(super) struct InvitedMachine {
 pub(super) fn add(ctx: &Context, code: &LocationCode, is_dry: bool) -> Result<()> {
     let accounts = ctx.accounts()?;
     if is_dry {
-        accounts.list_nodes()?;
+        accounts.check_invited_node(code)?;
         return answers::plan(
             ctx,
             vec![format!("create a token for a machine to join as location {code}")],
@@ -57,7 +57,12 @@ pub(super) fn add(ctx: &Context, code: &LocationCode, is_dry: bool) -> Result<()
 pub(super) fn remove(ctx: &Context, args: &Remove) -> Result<()> {
     let (accounts, code) = (ctx.accounts()?, args.code.clone());
     if args.dry.dry_run {
-        accounts.list_nodes()?;
+        match accounts.check_removed_node(&code) {
+            Err(error) if args.if_exists && error.code() == Code::LocationNotFound => {
+                return answers::plan(ctx, Vec::new());
+            }
+            checked => checked?,
+        }
         return answers::plan(ctx, vec![format!("have no other machine be location {code}")]);
     }
     let (removed, sentence) = match accounts.remove_node(&code) {

@@ -156,8 +156,8 @@ fn with_ephemeral(ctx: &Context, args: &Args, signals: &Signals) -> Result<Outco
         return Ok(outcome);
     }
     let plane = ctx.control()?;
-    let lease = RunLease::begin(&ctx.settings)?;
-    let created = create_with_replicas(ctx, args, lease.database());
+    let mut lease = RunLease::begin(&ctx.settings)?;
+    let created = create_with_replicas(ctx, args, &mut lease);
     // Time is up, and the server was silent: it will hardly answer now.
     let limit = (created.is_err() && time_limit::is_up(ctx.time_limit)).then_some(LAST_TRY);
     let done = created.and_then(|database| start(ctx, args, &database, Some(lease.id()), signals));
@@ -175,17 +175,19 @@ fn with_ephemeral(ctx: &Context, args: &Args, signals: &Signals) -> Result<Outco
     done
 }
 
-fn create_with_replicas(ctx: &Context, args: &Args, name: &DatabaseName) -> Result<Database> {
-    let made = create::make(ctx, Some(name.clone()), &wanted(args), &args.source)?
+fn create_with_replicas(ctx: &Context, args: &Args, lease: &mut RunLease) -> Result<Database> {
+    let made = create::make(ctx, Some(lease.database().clone()), &wanted(args), &args.source)?
         .ok_or_else(|| Error::new(Code::Internal, "a database was only planned"))?;
+    let database = made.database;
+    lease.record_database(&database.id)?;
     let plane = ctx.control()?;
     if ctx.server_if_any()?.is_some() {
-        set_end(plane, name, args.expires)?;
+        set_end(plane, &database.name, args.expires)?;
     }
     for location in &args.replicas {
-        plane.add_instance(name, location)?;
+        plane.add_instance(&database.name, location)?;
     }
-    Ok(made.database)
+    Ok(database)
 }
 
 /// Gives a database on a server the end of its token: whoever runs `torso gc` there destroys it, if this machine is gone with its

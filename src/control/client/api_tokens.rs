@@ -2,10 +2,10 @@
 
 use super::api_error::CallSubject;
 use super::{Client, about, wire};
-use crate::control::ApiTokenOperations;
 use crate::control::accounts::{ApiToken, MintedApiToken, NewApiToken, User};
 use crate::control::endpoints::Operation;
 use crate::control::names::TokenName;
+use crate::control::{ApiTokenOperations, ListPage};
 use crate::error::{Code, Result};
 use crate::secret::Secret;
 use jiff::Timestamp;
@@ -29,12 +29,14 @@ impl ApiTokenOperations for Client {
         wire::user(wire::within(reply, "user"))
     }
 
-    fn list_api_tokens(&self) -> Result<Vec<ApiToken>> {
-        let reply = self
-            .http
-            .ask(&self.call(Operation::ListApiTokens, &[], about("the API tokens")))?;
-        let tokens = wire::list(reply, "tokens")?;
-        self.all(tokens, "API token", "name", wire::api_token)
+    fn list_api_tokens_after(&self, after: Option<&TokenName>, limit: usize) -> Result<ListPage<ApiToken>> {
+        let call = self.call(Operation::ListApiTokens, &[], about("the API tokens"));
+        let (tokens, has_more) = self.ask_for_page(call, after, limit, "tokens")?;
+        let mut tokens = self.all(tokens, "API token", "name", wire::api_token)?;
+        // Other servers know no pages, and have orders of their own.
+        tokens.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+        tokens.retain(|token| after.is_none_or(|after| token.name.as_str() > after.as_str()));
+        Ok(ListPage::of_first(tokens, limit).with_more(has_more))
     }
 
     fn create_api_token(&self, name: &TokenName, new: &NewApiToken) -> Result<MintedApiToken> {

@@ -1,21 +1,22 @@
 //! Groups: databases that share locations and tokens.
 
 use super::{Client, about, about_group, wire};
-use crate::control::GroupOperations;
 use crate::control::endpoints::Operation;
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{Group, GroupConfiguration, GroupConfigurationPatch, NewGroup};
+use crate::control::{GroupOperations, ListPage};
 use crate::error::{Code, Error, Result};
 use serde_json::json;
 
 impl GroupOperations for Client {
-    fn list_groups(&self) -> Result<Vec<Group>> {
-        let reply = self
-            .http
-            .ask(&self.call(Operation::ListGroups, &[], about("the groups")))?;
-        let mut groups = self.all(wire::list(reply, "groups")?, "group", "name", wire::group)?;
+    fn list_groups_after(&self, after: Option<&GroupName>, limit: usize) -> Result<ListPage<Group>> {
+        let call = self.call(Operation::ListGroups, &[], about("the groups"));
+        let (groups, has_more) = self.ask_for_page(call, after, limit, "groups")?;
+        let mut groups = self.all(groups, "group", "name", wire::group)?;
+        // Other servers know no pages.
         groups.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(groups)
+        groups.retain(|group| after.is_none_or(|after| group.name > *after));
+        Ok(ListPage::of_first(groups, limit).with_more(has_more))
     }
 
     fn create_group(&self, new: &NewGroup) -> Result<Group> {

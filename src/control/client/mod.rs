@@ -36,7 +36,7 @@ mod wire;
 pub use call::RetryPolicy;
 pub use export::Exported;
 
-use super::endpoints::{Method, Operation};
+use super::endpoints::{LIST_PAGE, Method, Operation};
 use super::names::{DatabaseName, GroupName, OrganizationSlug};
 use super::tokens::Authorization;
 use crate::error::{Code, Error, Result};
@@ -159,6 +159,25 @@ impl Client {
             }
         }
         Ok(all)
+    }
+
+    /// Asks for a page of a list, where the server knows pages, and returns its items, and whether the server has others.
+    fn ask_for_page(
+        &self,
+        mut call: ApiCall<'_>,
+        after: Option<&impl ToString>,
+        limit: usize,
+        member: &str,
+    ) -> Result<(Vec<Value>, bool)> {
+        if self.http.is_torso() {
+            call = call.query("limit", limit.min(LIST_PAGE));
+            if let Some(after) = after {
+                call = call.query("cursor", after.to_string());
+            }
+        }
+        let reply = self.http.ask(&call)?;
+        let has_more = reply["pagination"]["next"].is_string();
+        Ok((wire::list(reply, member)?, has_more))
     }
 
     /// The server's address, for messages.

@@ -16,6 +16,14 @@ impl NodeOperations for Client {
         nodes.map(|node| wire::read(node, "a location")).collect()
     }
 
+    fn check_invited_node(&self, location: &LocationCode) -> Result<()> {
+        self.check_node_change("add", location)
+    }
+
+    fn check_removed_node(&self, location: &LocationCode) -> Result<()> {
+        self.check_node_change("remove", location)
+    }
+
     fn invite_node(&self, location: &LocationCode) -> Result<NodeInvitation> {
         let call = self.call(Operation::InviteNode, &[location], about_node(location));
         wire::read(wire::within(self.http.ask(&call)?, "invitation"), "an invitation")
@@ -24,6 +32,14 @@ impl NodeOperations for Client {
     fn remove_node(&self, location: &LocationCode) -> Result<()> {
         let call = self.call(Operation::RemoveNode, &[location], about_node(location));
         self.http.ask(&call).map(drop)
+    }
+}
+
+impl Client {
+    /// Asks whether a change would be refused. Servers that do not know the question answer with the list, and refuse nothing.
+    fn check_node_change(&self, change: &'static str, location: &LocationCode) -> Result<()> {
+        let call = self.call(Operation::ListNodes, &[], about_node(location));
+        self.http.ask(&call.query(change, location)).map(drop)
     }
 }
 

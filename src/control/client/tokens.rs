@@ -1,15 +1,19 @@
 //! Database tokens on a server: those that users make, and those that commands make for themselves.
 
 use super::api_error::CallSubject;
+use super::call::ApiCall;
 use super::{Client, about_database, about_group, wire};
-use crate::control::DatabaseTokenOperations;
 use crate::control::endpoints::Operation;
 use crate::control::names::{DatabaseName, GroupName, TokenId};
 use crate::control::tokens::{Authorization, DatabaseToken, Expiration, Minted, NewToken, OWN_LABEL, OWN_LIFE};
+use crate::control::{DatabaseTokenOperations, ListPage};
 use crate::error::Result;
 use crate::secret::{Renewal, Secret};
 use std::fmt::Display;
 use std::time::Duration;
+
+/// What only torso's own server can do.
+const LIST_TOKENS: &str = "list tokens of databases";
 
 impl DatabaseTokenOperations for Client {
     fn create_database_token(&self, name: &DatabaseName, new: &NewToken) -> Result<Minted> {
@@ -20,12 +24,32 @@ impl DatabaseTokenOperations for Client {
         self.mint(Operation::CreateGroupToken, name, new, about_group(name))
     }
 
-    fn list_database_tokens(&self, name: &DatabaseName) -> Result<Vec<DatabaseToken>> {
-        self.tokens_of(Operation::ListDatabaseTokens, name, about_database(name))
+    fn list_database_tokens_after(
+        &self,
+        name: &DatabaseName,
+        after: Option<&TokenId>,
+        limit: usize,
+    ) -> Result<ListPage<DatabaseToken>> {
+        let call = self.call(
+            Operation::ListDatabaseTokens,
+            &[name],
+            about_database(name).only_here(LIST_TOKENS),
+        );
+        self.token_page(call, after, limit)
     }
 
-    fn list_group_tokens(&self, name: &GroupName) -> Result<Vec<DatabaseToken>> {
-        self.tokens_of(Operation::ListGroupTokens, name, about_group(name))
+    fn list_group_tokens_after(
+        &self,
+        name: &GroupName,
+        after: Option<&TokenId>,
+        limit: usize,
+    ) -> Result<ListPage<DatabaseToken>> {
+        let call = self.call(
+            Operation::ListGroupTokens,
+            &[name],
+            about_group(name).only_here(LIST_TOKENS),
+        );
+        self.token_page(call, after, limit)
     }
 
     fn revoke_database_token(&self, name: &DatabaseName, id: &str) -> Result<DatabaseToken> {
@@ -96,12 +120,17 @@ impl Client {
         wire::read(self.http.ask(&call)?, "a token")
     }
 
-    fn tokens_of(&self, operation: Operation, of: &dyn Display, about: CallSubject<'_>) -> Result<Vec<DatabaseToken>> {
-        let call = self.call(operation, &[of], about.only_here("list tokens of databases"));
-        wire::list(self.http.ask(&call)?, "tokens")?
-            .into_iter()
-            .map(|token| wire::read(token, "a token"))
-            .collect()
+    fn token_page(&self, call: ApiCall<'_>, after: Option<&TokenId>, limit: usize) -> Result<ListPage<DatabaseToken>> {
+        let (tokens, has_more) = self.ask_for_page(call, after, limit, "tokens")?;
+        let tokens = tokens.into_iter().map(|token| wire::read(token, "a token"));
+        let mut tokens: Vec<DatabaseToken> = tokens.collect::<Result<_>>()?;
+        // A server of before there were pages sends all of them.
+        if let Some(after) = after.map(ToString::to_string)
+            && let Some(at) = tokens.iter().position(|token| token.id == after)
+        {
+            tokens.drain(..=at);
+        }
+        Ok(ListPage::of_first(tokens, limit).with_more(has_more))
     }
 
     fn revoke(

@@ -6,22 +6,20 @@ use super::promotion;
 use super::view::{Change, group_not_found, not_removed_yet};
 use super::write_barrier::{NoBarrier, WriteBarrier};
 use super::{Embedded, databases, instances};
-use crate::control::GroupOperations;
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{Group, GroupConfiguration, GroupConfigurationPatch, Isolation, NewGroup};
+use crate::control::{GroupOperations, ListPage};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 
 impl GroupOperations for Embedded {
-    fn list_groups(&self) -> Result<Vec<Group>> {
+    fn list_groups_after(&self, after: Option<&GroupName>, limit: usize) -> Result<ListPage<Group>> {
         let Some(view) = self.read()? else {
-            return Ok(Vec::new());
+            return Ok(ListPage::of_first(Vec::new(), limit));
         };
-        view.catalog
-            .groups()?
-            .into_iter()
-            .map(|row| view.to_group(row))
-            .collect()
+        let rows = view.catalog.group_page(after, limit.saturating_add(1))?;
+        let groups = rows.into_iter().map(|row| view.to_group(row)).collect::<Result<_>>()?;
+        Ok(ListPage::of_first(groups, limit))
     }
 
     fn create_group(&self, new: &NewGroup) -> Result<Group> {

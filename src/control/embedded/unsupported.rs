@@ -1,10 +1,10 @@
 //! What only a server has: tokens, counters, organizations. Over files, these operations fail with `unsupported`.
 
 use super::Embedded;
-use crate::control::names::{DatabaseName, GroupName, OrganizationSlug};
+use crate::control::names::{DatabaseName, GroupName, OrganizationSlug, TokenId};
 use crate::control::tokens::{DatabaseToken, DatabaseUsage, Minted, NewToken, QueryUsage, Span};
 use crate::control::types::Group;
-use crate::control::{DatabaseTokenOperations, TransferOperations, UsageOperations};
+use crate::control::{DatabaseTokenOperations, ListPage, TransferOperations, UsageOperations};
 use crate::error::{Code, Error, Result};
 use std::time::Duration;
 
@@ -17,11 +17,21 @@ impl DatabaseTokenOperations for Embedded {
         Err(without_tokens(&format!("group {name}")))
     }
 
-    fn list_database_tokens(&self, name: &DatabaseName) -> Result<Vec<DatabaseToken>> {
+    fn list_database_tokens_after(
+        &self,
+        name: &DatabaseName,
+        _after: Option<&TokenId>,
+        _limit: usize,
+    ) -> Result<ListPage<DatabaseToken>> {
         Err(without_tokens(&format!("database {name}")))
     }
 
-    fn list_group_tokens(&self, name: &GroupName) -> Result<Vec<DatabaseToken>> {
+    fn list_group_tokens_after(
+        &self,
+        name: &GroupName,
+        _after: Option<&TokenId>,
+        _limit: usize,
+    ) -> Result<ListPage<DatabaseToken>> {
         Err(without_tokens(&format!("group {name}")))
     }
 

@@ -1,5 +1,6 @@
 //! The user that acts, and its API tokens.
 
+use super::pages::{LIST_PAGE, ListPage, read_all_pages};
 use crate::control::accounts::{ApiToken, MintedApiToken, NewApiToken, User};
 use crate::control::names::TokenName;
 use crate::error::Result;
@@ -10,7 +11,15 @@ pub trait ApiTokenOperations {
     /// When the API token in use expires; none if never.
     fn validate(&self) -> Result<Option<Timestamp>>;
     fn current_user(&self) -> Result<User>;
-    fn list_api_tokens(&self) -> Result<Vec<ApiToken>>;
+    /// The API tokens behind a name, ordered by name.
+    fn list_api_tokens_after(&self, after: Option<&TokenName>, limit: usize) -> Result<ListPage<ApiToken>>;
+    /// All of them.
+    fn list_api_tokens(&self) -> Result<Vec<ApiToken>> {
+        read_all_pages(
+            |after| self.list_api_tokens_after(after, LIST_PAGE),
+            |token| Ok(token.name.clone()),
+        )
+    }
     fn create_api_token(&self, name: &TokenName, new: &NewApiToken) -> Result<MintedApiToken>;
     /// Takes effect at once.
     fn revoke_api_token(&self, name: &TokenName) -> Result<()>;

@@ -1,6 +1,7 @@
 //! Database tokens, which only a server has: for one database, or for all of a group.
 
-use crate::control::names::{DatabaseName, GroupName};
+use super::pages::{LIST_PAGE, ListPage, read_all_pages};
+use crate::control::names::{DatabaseName, GroupName, TokenId};
 use crate::control::tokens::{DatabaseToken, Minted, NewToken};
 use crate::error::Result;
 use std::time::Duration;
@@ -11,9 +12,34 @@ pub trait DatabaseTokenOperations {
     fn create_database_token(&self, name: &DatabaseName, new: &NewToken) -> Result<Minted>;
     /// A token for every database of a group, now and in future.
     fn create_group_token(&self, name: &GroupName, new: &NewToken) -> Result<Minted>;
-    /// The tokens that open the database, with those of its group; the newest first.
-    fn list_database_tokens(&self, name: &DatabaseName) -> Result<Vec<DatabaseToken>>;
-    fn list_group_tokens(&self, name: &GroupName) -> Result<Vec<DatabaseToken>>;
+    /// The tokens that open the database, with those of its group; the newest first, behind the token with an id.
+    fn list_database_tokens_after(
+        &self,
+        name: &DatabaseName,
+        after: Option<&TokenId>,
+        limit: usize,
+    ) -> Result<ListPage<DatabaseToken>>;
+    /// All of them.
+    fn list_database_tokens(&self, name: &DatabaseName) -> Result<Vec<DatabaseToken>> {
+        read_all_pages(
+            |after| self.list_database_tokens_after(name, after, LIST_PAGE),
+            |token| token.id.parse(),
+        )
+    }
+    /// The tokens that open the group; the newest first, behind the token with an id.
+    fn list_group_tokens_after(
+        &self,
+        name: &GroupName,
+        after: Option<&TokenId>,
+        limit: usize,
+    ) -> Result<ListPage<DatabaseToken>>;
+    /// All of them.
+    fn list_group_tokens(&self, name: &GroupName) -> Result<Vec<DatabaseToken>> {
+        read_all_pages(
+            |after| self.list_group_tokens_after(name, after, LIST_PAGE),
+            |token| token.id.parse(),
+        )
+    }
     /// Revokes a token of a database, at once. Revoking it twice changes nothing.
     fn revoke_database_token(&self, name: &DatabaseName, id: &str) -> Result<DatabaseToken>;
     fn revoke_group_token(&self, name: &GroupName, id: &str) -> Result<DatabaseToken>;

@@ -1,12 +1,21 @@
 //! Groups: databases that share locations and tokens.
 
+use super::pages::{LIST_PAGE, ListPage, read_all_pages};
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{Group, GroupConfiguration, GroupConfigurationPatch, NewGroup};
 use crate::error::Result;
 
 /// The groups of a control plane.
 pub trait GroupOperations {
-    fn list_groups(&self) -> Result<Vec<Group>>;
+    /// The groups behind a name, ordered by name.
+    fn list_groups_after(&self, after: Option<&GroupName>, limit: usize) -> Result<ListPage<Group>>;
+    /// All groups, ordered by name.
+    fn list_groups(&self) -> Result<Vec<Group>> {
+        read_all_pages(
+            |after| self.list_groups_after(after, LIST_PAGE),
+            |group| Ok(group.name.clone()),
+        )
+    }
     fn create_group(&self, new: &NewGroup) -> Result<Group>;
     fn get_group(&self, name: &GroupName) -> Result<Group>;
     fn rename_group(&self, name: &GroupName, to: &GroupName) -> Result<Group>;

@@ -8,6 +8,10 @@ use crate::error::Result;
 pub trait NodeOperations {
     /// All locations on other machines, ordered by code.
     fn list_nodes(&self) -> Result<Vec<NodeStatus>>;
+    /// Fails where [`NodeOperations::invite_node`] would, and changes nothing.
+    fn check_invited_node(&self, location: &LocationCode) -> Result<()>;
+    /// Fails where [`NodeOperations::remove_node`] would, and changes nothing.
+    fn check_removed_node(&self, location: &LocationCode) -> Result<()>;
     /// Makes a location one of another machine, or has another machine take its place; returns what that machine joins with.
     fn invite_node(&self, location: &LocationCode) -> Result<NodeInvitation>;
     /// Makes a location one of the server's own again. Refused while there are instances.

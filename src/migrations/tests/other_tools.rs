@@ -13,7 +13,7 @@ fn migrations_of_another_tool_are_not_applied_again() {
         "create table __drizzle_migrations(id serial primary key, hash text not null, created_at numeric);
          insert into __drizzle_migrations values (null, '{hash}', 5)"
     );
-    let cases: [(Files<'_>, &str); 6] = [
+    let cases: [(Files<'_>, &str); 7] = [
         (
             &[
                 ("meta/_journal.json", journal),
@@ -54,6 +54,12 @@ fn migrations_of_another_tool_are_not_applied_again() {
                 "create table _prisma_migrations(migration_name, checksum, finished_at, rolled_back_at);
                  insert into _prisma_migrations values ('1_a', '{hash}', 5, null), ('2_b', 'x', null, 7)"
             ),
+        ),
+        (
+            &[("V1_1__a.sql", one), ("V1_2__b.sql", two), ("U1_2__b.sql", "drop table b;")],
+            "create table flyway_schema_history(installed_rank int primary key, version, description, type, script, checksum, success);
+             insert into flyway_schema_history values (1, null, 'create', 'SCHEMA', '', null, 1), (2, '1.1', 'a', 'SQL', '', 7, 1),
+                 (3, '1.2', 'b', 'SQL', '', 8, 1), (4, '1.2', 'b', 'UNDO_SQL', '', 9, 1)",
         ),
     ];
     for (files, script) in cases {

@@ -28,7 +28,12 @@ pub(super) fn current_user(call: &OperationCall<'_>) -> Result<ApiReply> {
 }
 
 pub(super) fn list_tokens(call: &OperationCall<'_>) -> Result<ApiReply> {
-    ApiReply::of("tokens", &listed(call.accounts().list_api_tokens()?)?)
+    let after = call.query_as("cursor")?;
+    let page = call
+        .accounts()
+        .list_api_tokens_after(after.as_ref(), call.page_limit()?)?;
+    let next = page.next(|token| token.name.to_string());
+    Ok(ApiReply::page("tokens", listed(page.items)?, next))
 }
 
 /// Tokens in the form of lists: restrictions that a token does not have are absent.

@@ -3,7 +3,7 @@
 use super::body;
 use crate::control::hosted::{Caller, Hosted};
 use crate::control::names::OrganizationSlug;
-use crate::control::{Accounts, ControlPlane};
+use crate::control::{Accounts, ControlPlane, LIST_PAGE};
 use crate::error::{Code, Error, Result};
 use axum::body::Bytes;
 use axum::http::request::Parts;
@@ -129,6 +129,14 @@ impl<'a> OperationCall<'a> {
             })
         };
         self.query(key).map(parse).transpose()
+    }
+
+    /// How many items of a list are wanted at most: all without a limit, else no more than a page has.
+    pub fn page_limit(&self) -> Result<usize> {
+        let limit = self.number("limit")?;
+        Ok(limit.map_or(usize::MAX, |limit| {
+            usize::try_from(limit).unwrap_or(LIST_PAGE).clamp(1, LIST_PAGE)
+        }))
     }
 
     /// A query parameter that is a time.

@@ -52,12 +52,10 @@ fn one(plane: &dyn ControlPlane, group: &Group) -> Result<ApiReply> {
 
 pub(super) fn list(call: &OperationCall<'_>) -> Result<ApiReply> {
     let plane = call.plane()?;
-    let groups = plane.list_groups()?;
-    let all: Vec<Value> = groups
-        .iter()
-        .map(|group| to_api(&*plane, group))
-        .collect::<Result<_>>()?;
-    ApiReply::of("groups", &all)
+    let page = plane.list_groups_after(call.query_as("cursor")?.as_ref(), call.page_limit()?)?;
+    let next = page.next(|group| group.name.to_string());
+    let groups = page.items.iter().map(|group| to_api(&*plane, group));
+    Ok(ApiReply::page("groups", groups.collect::<Result<_>>()?, next))
 }
 
 #[derive(Deserialize)]

@@ -5,7 +5,14 @@ use super::reply::ApiReply;
 use crate::control::names::LocationCode;
 use crate::error::Result;
 
+/// The locations on other machines. With `add` or `remove`, a location's code, it fails where that change would.
 pub(super) fn list(call: &OperationCall<'_>) -> Result<ApiReply> {
+    if let Some(location) = call.query_as("add")? {
+        call.accounts().check_invited_node(&location)?;
+    }
+    if let Some(location) = call.query_as("remove")? {
+        call.accounts().check_removed_node(&location)?;
+    }
     ApiReply::of("nodes", &call.accounts().list_nodes()?)
 }
 

@@ -39,6 +39,11 @@ impl ApiReply {
         Ok(Self::Json(json!({ key: to_json(value)? })))
     }
 
+    /// A page of a list under a key. `next` is where the one behind it begins: the last item's key.
+    pub fn page(key: &str, items: Vec<Value>, next: Option<String>) -> Self {
+        Self::Json(json!({ key: items, "pagination": { "next": next } }))
+    }
+
     /// A value as the whole document.
     pub fn bare<T: Serialize>(value: &T) -> Result<Self> {
         Ok(Self::Json(to_json(value)?))

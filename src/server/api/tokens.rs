@@ -1,10 +1,11 @@
 //! Database tokens.
 
 use super::call::OperationCall;
-use super::reply::ApiReply;
+use super::reply::{ApiReply, to_json};
 use super::{databases, groups};
+use crate::control::ListPage;
 use crate::control::names::{DatabaseName, GroupName};
-use crate::control::tokens::{Authorization, Expiration, NewToken, TokenPermissions};
+use crate::control::tokens::{Authorization, DatabaseToken, Expiration, NewToken, TokenPermissions};
 use crate::error::{Code, Error, Result};
 use serde::Deserialize;
 use std::time::Duration;
@@ -91,12 +92,27 @@ pub(super) fn create_for_group_by_id(call: &OperationCall<'_>) -> Result<ApiRepl
 
 pub(super) fn list_of_database(call: &OperationCall<'_>) -> Result<ApiReply> {
     let name: DatabaseName = call.name("databaseName")?;
-    ApiReply::of("tokens", &call.plane()?.list_database_tokens(&name)?)
+    let after = call.query_as("cursor")?;
+    page(
+        &call
+            .plane()?
+            .list_database_tokens_after(&name, after.as_ref(), call.page_limit()?)?,
+    )
 }
 
 pub(super) fn list_of_group(call: &OperationCall<'_>) -> Result<ApiReply> {
     let name: GroupName = call.name("groupName")?;
-    ApiReply::of("tokens", &call.plane()?.list_group_tokens(&name)?)
+    let after = call.query_as("cursor")?;
+    page(
+        &call
+            .plane()?
+            .list_group_tokens_after(&name, after.as_ref(), call.page_limit()?)?,
+    )
+}
+
+fn page(page: &ListPage<DatabaseToken>) -> Result<ApiReply> {
+    let tokens = page.items.iter().map(to_json).collect::<Result<_>>()?;
+    Ok(ApiReply::page("tokens", tokens, page.next(|token| token.id.clone())))
 }
 
 pub(super) fn revoke_of_database(call: &OperationCall<'_>) -> Result<ApiReply> {

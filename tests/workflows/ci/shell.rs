@@ -1,7 +1,7 @@
 //! `docs/ci/database.sh`: for any CI system that runs a shell.
 
 use super::{Checkout, FAILURE, Fate, Step, recipe};
-use crate::support::{Run, until};
+use crate::support::{Run, crate_root, until};
 use nix::sys::signal::{Signal, kill};
 use std::process::Command;
 
@@ -26,6 +26,33 @@ fn ci_script_runs_unchanged_on_files_and_on_a_server() {
                 checkout.check_remains(fate, &run.report());
             }
         }
+    }
+}
+
+/// It was written by reading the pages alone, and names no control plane.
+#[test]
+fn ci_script_written_from_the_pages_prints_the_same_everywhere() {
+    let script = crate_root().join("tests/peers/ci/job.sh");
+    let answers = Checkout::on_each_plane().map(|checkout| {
+        std::fs::remove_dir_all(checkout.world.work().join("migrations")).unwrap();
+        let mut command = checkout.world.command("sh");
+        command.arg(&script).arg("job").envs(checkout.settings());
+        let run = Run::of(command);
+        assert_eq!(run.code(), 0, "{}", run.report());
+        checkout.check_remains(Fate::Passes, &run.report());
+        run.stdout
+    });
+    assert_eq!(answers[0], answers[1]);
+    for line in [
+        "diff: 5",
+        "run: 9",
+        "show: 3",
+        "destroy: 6",
+        "protected: 5",
+        "\"changes\":1",
+        "600",
+    ] {
+        assert!(answers[0].lines().any(|found| found == line), "{line}: {}", answers[0]);
     }
 }
 

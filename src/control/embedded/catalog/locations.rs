@@ -98,6 +98,17 @@ impl Catalog {
         self.rows(&format!("{GROUP} ORDER BY name"), [], group)
     }
 
+    /// At most `limit` groups behind a name, ordered by name.
+    pub fn group_page(&self, after: Option<&GroupName>, limit: usize) -> Result<Vec<GroupRow>> {
+        let after = after.map_or("", GroupName::as_str);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.rows(
+            &format!("{GROUP} WHERE name > ?1 ORDER BY name LIMIT ?2"),
+            params![after, limit],
+            group,
+        )
+    }
+
     pub fn group(&self, name: &GroupName) -> Result<Option<GroupRow>> {
         self.row(&format!("{GROUP} WHERE name = ?1"), [name.as_str()], group)
     }

@@ -7,7 +7,7 @@ use crate::control::hosted::store::{ApiTokenRow, OrganizationRow, UserRow};
 use crate::control::hosted::{API_TOKEN, NewAuditEntry, PLAN, Shared, new_id, prefix, secrets};
 use crate::control::names::{GroupName, OrganizationSlug, TokenName, Username};
 use crate::control::tokens::Expiration;
-use crate::control::{ApiTokenOperations, GroupOperations as _};
+use crate::control::{ApiTokenOperations, GroupOperations as _, ListPage};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use jiff::{SignedDuration, Timestamp};
@@ -33,10 +33,15 @@ impl ApiTokenOperations for CallerAccounts<'_> {
         })
     }
 
-    fn list_api_tokens(&self) -> Result<Vec<ApiToken>> {
+    fn list_api_tokens_after(&self, after: Option<&TokenName>, limit: usize) -> Result<ListPage<ApiToken>> {
         self.shared.write_uses();
-        let rows = self.records().api_tokens(&self.caller.session.user_id)?;
-        rows.into_iter().map(|row| self.to_api_token(row)).collect()
+        let user = &self.caller.session.user_id;
+        let rows = self.records().api_token_page(user, after, limit.saturating_add(1))?;
+        let tokens = rows
+            .into_iter()
+            .map(|row| self.to_api_token(row))
+            .collect::<Result<_>>()?;
+        Ok(ListPage::of_first(tokens, limit))
     }
 
     fn create_api_token(&self, name: &TokenName, new: &NewApiToken) -> Result<MintedApiToken> {

@@ -26,6 +26,9 @@ const JOIN_TOKEN_VALIDITY: SignedDuration = SignedDuration::from_mins(10);
 /// How long a machine may take to delete its replicas while a caller waits for that.
 const DELETION: Duration = Duration::from_secs(5);
 
+/// What a location in use does not become.
+const NO_NODE: &str = "a machine of its own cannot be that location";
+
 /// The fingerprint of the server's authority, which a one-time token has behind its secret; none for another text.
 #[must_use]
 pub fn join_token_fingerprint(token: &str) -> Option<&str> {
@@ -46,13 +49,7 @@ impl Shared {
     pub(in crate::control::hosted) fn invite_node(&self, location: &LocationCode) -> Result<NodeInvitation> {
         let link = self.nodes.listening()?;
         let _deciding = lock(&self.nodes.membership);
-        self.sqld()?;
-        if builtin_locations::find(location.as_str()).is_none() {
-            return Err(
-                Error::new(Code::LocationNotFound, format!("no machine can be location {location}"))
-                    .hint("use the code of an airport near it: torso location list"),
-            );
-        }
+        self.check_node_location(location)?;
         let token = format!("{}.{}", secret(JOIN_TOKEN)?, link.authority.fingerprint());
         let known = self.nodes.row(location.as_str());
         let is_new = known.is_none();
@@ -84,19 +81,36 @@ impl Shared {
         })
     }
 
+    /// Fails where [`Self::invite_node`] would, and changes nothing.
+    pub(in crate::control::hosted) fn check_invited_node(&self, location: &LocationCode) -> Result<()> {
+        self.nodes.listening()?;
+        self.check_node_location(location)?;
+        match self.nodes.row(location.as_str()) {
+            Some(_) => Ok(()),
+            None => self.check_reservable(location),
+        }
+    }
+
+    /// Fails where [`Self::remove_node`] would, and changes nothing.
+    pub(in crate::control::hosted) fn check_removed_node(&self, location: &LocationCode) -> Result<()> {
+        self.removable_row(location).map(drop)
+    }
+
+    fn check_node_location(&self, location: &LocationCode) -> Result<()> {
+        self.sqld()?;
+        if builtin_locations::find(location.as_str()).is_none() {
+            return Err(
+                Error::new(Code::LocationNotFound, format!("no machine can be location {location}"))
+                    .hint("use the code of an airport near it: torso location list"),
+            );
+        }
+        Ok(())
+    }
+
     /// Makes a location one of the server's own again. Refused while anything is wanted there.
     pub(in crate::control::hosted) fn remove_node(&self, location: &LocationCode) -> Result<()> {
         let _deciding = lock(&self.nodes.membership);
-        let row = self.nodes.row(location.as_str()).ok_or_else(|| {
-            Error::new(
-                Code::LocationNotFound,
-                format!("location {location} is not on another machine"),
-            )
-            .hint("torso location list shows those that are")
-        })?;
-        let so = "its machine cannot be removed";
-        self.check_unused(location, so)?;
-        self.check_free(location, so)?;
+        let row = self.removable_row(location)?;
         self.await_deletion(location)?;
         {
             let records = self.records();
@@ -109,9 +123,33 @@ impl Shared {
         Ok(())
     }
 
+    /// The row of a location on another machine at which nothing is wanted.
+    fn removable_row(&self, location: &LocationCode) -> Result<NodeRow> {
+        let row = self.nodes.row(location.as_str()).ok_or_else(|| {
+            Error::new(
+                Code::LocationNotFound,
+                format!("location {location} is not on another machine"),
+            )
+            .hint("torso location list shows those that are")
+        })?;
+        let so = "its machine cannot be removed";
+        self.check_unused(location, so)?;
+        self.check_free(location, so)?;
+        Ok(row)
+    }
+
     /// Makes an unused location one of another machine. From then on no primary can be put there; what was being put there meanwhile is
     /// seen under the lock of its organization.
     fn reserve_location(&self, location: &LocationCode) -> Result<()> {
+        // Before as well: what is refused then is not taken for another machine's for a moment.
+        self.check_reservable(location)?;
+        self.nodes.remote.add(location.as_str());
+        self.check_free(location, NO_NODE)
+            .inspect_err(|_| self.nodes.remote.remove(location.as_str()))
+    }
+
+    /// Fails where a location cannot be one of another machine.
+    fn check_reservable(&self, location: &LocationCode) -> Result<()> {
         if *location == self.default_location()? {
             return Err(Error::new(
                 Code::Conflict,
@@ -121,13 +159,8 @@ impl Shared {
                 "choose another location, or let the server begin its list with another one: torso server --locations",
             ));
         }
-        let so = "a machine of its own cannot be that location";
-        // Before as well: what is refused then is not taken for another machine's for a moment.
-        self.check_unused(location, so)?;
-        self.check_free(location, so)?;
-        self.nodes.remote.add(location.as_str());
-        self.check_free(location, so)
-            .inspect_err(|_| self.nodes.remote.remove(location.as_str()))
+        self.check_unused(location, NO_NODE)?;
+        self.check_free(location, NO_NODE)
     }
 
     /// Fails while an organization has, or is still to remove, anything at a location. Waits for changes under way.

@@ -6,18 +6,23 @@ use crate::control::hosted::hostnames::label;
 use crate::control::hosted::permission::{Action, PermissionTarget, permission};
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, GroupConfigurationPatch, NewGroup};
-use crate::control::{DatabaseOperations as _, GroupOperations};
-use crate::error::Result;
+use crate::control::{DatabaseOperations as _, GroupOperations, ListPage};
+use crate::error::{Code, Result};
 use serde_json::json;
 
 impl GroupOperations for OrganizationPlane<'_> {
-    fn list_groups(&self) -> Result<Vec<Group>> {
+    fn list_groups_after(&self, after: Option<&GroupName>, limit: usize) -> Result<ListPage<Group>> {
         self.read(PermissionTarget::Visible, |plane| {
-            let mut all = plane.list_groups()?;
-            if let Some(own) = &self.rights.group {
-                all.retain(|group| group.name == *own);
-            }
-            Ok(all)
+            let Some(own) = &self.rights.group else {
+                return plane.list_groups_after(after, limit);
+            };
+            // Of others nothing is seen.
+            let own = match plane.get_group(own) {
+                Err(error) if error.code() == Code::GroupNotFound => None,
+                group => Some(group?),
+            };
+            let own = own.filter(|own| after.is_none_or(|after| own.name > *after));
+            Ok(ListPage::of_first(own.into_iter().collect(), limit))
         })
     }
 

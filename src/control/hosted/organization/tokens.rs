@@ -6,10 +6,10 @@ use crate::control::hosted::permission::{Action, PermissionTarget};
 use crate::control::hosted::store::DatabaseTokenRow;
 use crate::control::hosted::{NewAuditEntry, new_id};
 use crate::control::idempotency::RequestMark;
-use crate::control::names::{DatabaseId, DatabaseName, GroupName};
+use crate::control::names::{DatabaseId, DatabaseName, GroupName, TokenId};
 use crate::control::tokens::{Authorization, DatabaseToken, Expiration, Minted, NewToken};
 use crate::control::types::Group;
-use crate::control::{DatabaseTokenOperations, GroupOperations as _};
+use crate::control::{DatabaseTokenOperations, GroupOperations as _, ListPage};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -53,28 +53,43 @@ impl DatabaseTokenOperations for OrganizationPlane<'_> {
         })
     }
 
-    fn list_database_tokens(&self, name: &DatabaseName) -> Result<Vec<DatabaseToken>> {
+    fn list_database_tokens_after(
+        &self,
+        name: &DatabaseName,
+        after: Option<&TokenId>,
+        limit: usize,
+    ) -> Result<ListPage<DatabaseToken>> {
         self.read_database(name, |plane| {
             let placed = plane.placement(name)?;
-            let rows = self
-                .shared
-                .records()
-                .tokens_of_database(placed.id.as_str(), &placed.group_uuid)?;
-            Ok(rows
+            let after = self.row_to_list_after(after)?;
+            let rows = self.shared.records().tokens_of_database(
+                placed.id.as_str(),
+                &placed.group_uuid,
+                after.as_ref(),
+                limit.saturating_add(1),
+            )?;
+            let tokens = rows
                 .into_iter()
-                .map(|row| to_database_token(row, Some(&placed), &placed.group))
-                .collect())
+                .map(|row| to_database_token(row, Some(&placed), &placed.group));
+            Ok(ListPage::of_first(tokens.collect(), limit))
         })
     }
 
-    fn list_group_tokens(&self, name: &GroupName) -> Result<Vec<DatabaseToken>> {
+    fn list_group_tokens_after(
+        &self,
+        name: &GroupName,
+        after: Option<&TokenId>,
+        limit: usize,
+    ) -> Result<ListPage<DatabaseToken>> {
         self.read(PermissionTarget::Group(name), |plane| {
             let group = plane.get_group(name)?;
-            let rows = self.shared.records().tokens_of_group(&group.uuid)?;
-            Ok(rows
-                .into_iter()
-                .map(|row| to_database_token(row, None, &group.name))
-                .collect())
+            let after = self.row_to_list_after(after)?;
+            let rows = self
+                .shared
+                .records()
+                .tokens_of_group(&group.uuid, after.as_ref(), limit.saturating_add(1))?;
+            let tokens = rows.into_iter().map(|row| to_database_token(row, None, &group.name));
+            Ok(ListPage::of_first(tokens.collect(), limit))
         })
     }
 
@@ -196,6 +211,16 @@ impl OrganizationPlane<'_> {
             id: Some(row.id),
             expires_at: row.expires_at,
         })
+    }
+
+    /// The token with which the page before ended: it tells where the next one begins.
+    fn row_to_list_after(&self, after: Option<&TokenId>) -> Result<Option<DatabaseTokenRow>> {
+        after
+            .map(|id| {
+                self.known_token(&id.to_string(), |_| true)
+                    .map_err(|error| error.hint("it was forgotten since: list from the beginning"))
+            })
+            .transpose()
     }
 
     fn known_token(&self, id: &str, fits: impl FnOnce(&DatabaseTokenRow) -> bool) -> Result<DatabaseTokenRow> {

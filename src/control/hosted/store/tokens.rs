@@ -95,6 +95,16 @@ impl AccountStore {
         )
     }
 
+    /// At most `limit` API tokens of a user behind a name, ordered by name.
+    pub fn api_token_page(&self, user_id: &str, after: Option<&TokenName>, limit: usize) -> Result<Vec<ApiTokenRow>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.rows(
+            &format!("{API_TOKEN} WHERE user_id = ?1 AND name > ?2 ORDER BY name LIMIT ?3"),
+            params![user_id, after.map_or("", TokenName::as_str), limit],
+            api_token,
+        )
+    }
+
     pub fn api_token(&self, user_id: &str, name: &str) -> Result<Option<ApiTokenRow>> {
         self.row(
             &format!("{API_TOKEN} WHERE user_id = ?1 AND name = ?2"),
@@ -219,23 +229,53 @@ impl AccountStore {
         )
     }
 
-    /// The tokens that open a database: its own and its group's, the newest first.
-    pub fn tokens_of_database(&self, database: &str, group: &str) -> Result<Vec<DatabaseTokenRow>> {
-        self.rows(
-            &format!(
-                "{DATABASE_TOKEN} WHERE database_id = ?1 OR (group_uuid = ?2 AND database_id IS NULL)
-                 ORDER BY created_at DESC, id"
-            ),
-            [database, group],
-            database_token,
+    /// At most `limit` of the tokens that open a database, its own and its group's: the newest first, behind a token.
+    pub fn tokens_of_database(
+        &self,
+        database: &str,
+        group: &str,
+        after: Option<&DatabaseTokenRow>,
+        limit: usize,
+    ) -> Result<Vec<DatabaseTokenRow>> {
+        self.token_page(
+            "(database_id = ?1 OR (group_uuid = ?2 AND database_id IS NULL))",
+            (database, group),
+            after,
+            limit,
         )
     }
 
-    /// The tokens that open a whole group, the newest first.
-    pub fn tokens_of_group(&self, group: &str) -> Result<Vec<DatabaseTokenRow>> {
+    /// At most `limit` of the tokens that open a whole group: the newest first, behind a token.
+    pub fn tokens_of_group(
+        &self,
+        group: &str,
+        after: Option<&DatabaseTokenRow>,
+        limit: usize,
+    ) -> Result<Vec<DatabaseTokenRow>> {
+        self.token_page("group_uuid = ?2 AND database_id IS NULL", ("", group), after, limit)
+    }
+
+    fn token_page(
+        &self,
+        condition: &str,
+        (database, group): (&str, &str),
+        after: Option<&DatabaseTokenRow>,
+        limit: usize,
+    ) -> Result<Vec<DatabaseTokenRow>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.rows(
-            &format!("{DATABASE_TOKEN} WHERE group_uuid = ?1 AND database_id IS NULL ORDER BY created_at DESC, id"),
-            [group],
+            &format!(
+                "{DATABASE_TOKEN} WHERE {condition}
+                 AND (?3 IS NULL OR created_at < ?3 OR (created_at = ?3 AND id > ?4))
+                 ORDER BY created_at DESC, id LIMIT ?5"
+            ),
+            params![
+                database,
+                group,
+                after.map(|row| row.created_at.to_string()),
+                after.map(|row| &row.id),
+                limit
+            ],
             database_token,
         )
     }
