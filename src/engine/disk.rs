@@ -2,6 +2,7 @@
 //! anything depends on them.
 
 use crate::error::{Error, Result};
+use crate::private_files;
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 
@@ -101,13 +102,8 @@ pub fn sync_file(path: &Path) -> Result<()> {
 
 /// Syncs the names in a directory to disk.
 pub fn sync_dir(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    File::open(path)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|error| Error::io(error, format!("cannot write the directory {}", path.display())))?;
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
+    private_files::sync_folder(path)
+        .map_err(|error| Error::io(error, format!("cannot write the directory {}", path.display())))
 }
 
 /// Removes a file. A missing one is not an error.

@@ -2,13 +2,13 @@
 
 use super::disk::{self, is_absent};
 use crate::error::{Code, Error, Result};
+use crate::private_files;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::Write as _;
 use std::path::Path;
 
-/// The end of names of files that are not complete yet.
-pub const UNFINISHED: &str = ".tmp";
+pub use crate::private_files::UNFINISHED;
 
 /// Reads a file; none if there is none.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
@@ -23,23 +23,25 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 
 /// Writes a file atomically; on disk when this returns.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    write(path, value, true)?;
-    path.parent().map_or(Ok(()), disk::sync_dir)
+    private_files::write_durably(path, &to_json(value)?).map_err(|error| unwritable(error, path))
 }
 
 /// The same, on disk at some time: after a loss of power the file may be what it was before, or of no use.
 pub fn write_json_lazily(path: &Path, value: &impl Serialize) -> Result<()> {
-    write(path, value, false)
-}
-
-fn write(path: &Path, value: &impl Serialize, sync: bool) -> Result<()> {
-    let unfinished = disk::with_suffix(path, UNFINISHED);
-    let text = serde_json::to_vec(value)
-        .map_err(|error| Error::new(Code::Internal, "cannot write a file of the engine").caused_by(error))?;
+    let unfinished = private_files::unfinished(path);
+    let text = to_json(value)?;
     let mut file = disk::private_file(&unfinished)?;
     file.set_len(0)
         .and_then(|()| file.write_all(&text))
-        .and_then(|()| if sync { file.sync_all() } else { Ok(()) })
-        .map_err(|error| Error::io(error, format!("cannot write {}", unfinished.display())))?;
+        .map_err(|error| unwritable(error, &unfinished))?;
     disk::rename(&unfinished, path)
+}
+
+fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value)
+        .map_err(|error| Error::new(Code::Internal, "cannot write a file of the engine").caused_by(error))
+}
+
+fn unwritable(error: std::io::Error, path: &Path) -> Error {
+    Error::io(error, format!("cannot write {}", path.display()))
 }

@@ -14,7 +14,6 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -202,17 +201,5 @@ pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     let failed = |error| Error::io(error, format!("cannot write {}", path.display()));
     let dir = path.parent().unwrap_or(Path::new("."));
     private_files::create_directory(dir).map_err(failed)?;
-    let aside = path.with_extension("new");
-    let mut file = private_files::options()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&aside)
-        .map_err(failed)?;
-    private_files::make_private(&file)
-        .and_then(|()| file.write_all(content))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| std::fs::rename(&aside, path))
-        .and_then(|()| std::fs::File::open(dir)?.sync_all())
-        .map_err(failed)
+    private_files::write_durably(path, content).map_err(failed)
 }

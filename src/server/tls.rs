@@ -2,6 +2,7 @@
 //! clients need to trust it only once; the server's certificate is made again at every start.
 
 use crate::error::{Code, Error, Result};
+use crate::private_files;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use rcgen::{
@@ -10,8 +11,7 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
@@ -179,19 +179,7 @@ fn set_validity(params: &mut CertificateParams, days: i64) {
 
 /// Writes a file atomically.
 fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let doing = |error: std::io::Error| Error::io(error, format!("cannot write {}", path.display()));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = dir.join(format!(".{name}.new"));
-    let _ = std::fs::remove_file(&aside);
-    let mut file = std::fs::File::options()
-        .create_new(true)
-        .write(true)
-        .mode(mode)
-        .open(&aside)
-        .map_err(doing)?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .and_then(|()| std::fs::rename(&aside, path))
-        .map_err(doing)
+    let permissions = std::fs::Permissions::from_mode(mode);
+    private_files::write_durably_with(path, text.as_bytes(), |file| file.set_permissions(permissions))
+        .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))
 }

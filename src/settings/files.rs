@@ -80,7 +80,7 @@ pub fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
     #[cfg(unix)]
     keep_owner(path, fresh.as_file());
     fresh.persist(path, true).map_err(doing)?;
-    Ok(())
+    private_files::sync_folder_of(path).map_err(doing)
 }
 
 /// Gives a file that takes another's place its owner, as far as this user may: the application that reads it goes on reading it when

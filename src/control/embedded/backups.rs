@@ -11,8 +11,8 @@ use crate::control::names::{DatabaseId, DatabaseName};
 use crate::control::types::{Database, LastBackup};
 use crate::engine::{Position, disk};
 use crate::error::{Code, Error, Result};
+use crate::private_files;
 use jiff::Timestamp;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,15 +52,10 @@ impl BackupOperations for Embedded {
         disk::private_dir(&dir)?;
         let text = serde_json::to_vec(backup)
             .map_err(|error| Error::new(Code::Internal, "cannot write a note").caused_by(error))?;
-        let (path, unfinished) = (self.backup_note(&row.id), dir.join(format!("{}.tmp", row.id)));
-        let mut file = disk::private_file(&unfinished)?;
-        file.set_len(0)
-            .and_then(|()| file.write_all(&text))
-            .and_then(|()| file.sync_all())
-            .map_err(|error| Error::io(error, format!("cannot write {}", unfinished.display())))?;
+        let path = self.backup_note(&row.id);
         let is_first = !path.exists();
-        disk::rename(&unfinished, &path)?;
-        disk::sync_dir(&dir)?;
+        private_files::write_durably(&path, &text)
+            .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
         if !is_first {
             return Ok(());
         }
@@ -70,9 +65,12 @@ impl BackupOperations for Embedded {
             let id = name
                 .to_str()
                 .and_then(|name| name.strip_suffix(".json")?.parse::<DatabaseId>().ok());
-            if let Some(id) = id
-                && change.catalog.database_by_id(&id)?.is_none()
-            {
+            let is_gone = match &id {
+                Some(id) => change.catalog.database_by_id(id)?.is_none(),
+                // Left by a loss of power.
+                None => name.to_string_lossy().ends_with(private_files::UNFINISHED),
+            };
+            if is_gone {
                 disk::remove(&entry.path())?;
             }
         }

@@ -3,10 +3,10 @@
 use crate::engine::disk;
 use crate::error::{Code, Error, Result};
 use crate::jwt::{JwtKey, random_bytes};
+use crate::private_files;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::digest::{SHA256, digest};
-use std::io::Write as _;
 use std::path::Path;
 
 /// The bytes before the 32 bytes of an Ed25519 key in PKCS#8.
@@ -69,14 +69,8 @@ fn make(path: &Path) -> Result<[u8; 32]> {
     }
     let seed = random_bytes()?;
     let text = format!("{BEGIN}\n{}\n{END}\n", STANDARD.encode([&PKCS8[..], &seed].concat()));
-    let unfinished = disk::with_suffix(path, ".tmp");
-    disk::remove(&unfinished)?;
-    let mut file = disk::private_file(&unfinished)?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(|error| Error::io(error, format!("cannot write {}", unfinished.display())))?;
-    disk::rename(&unfinished, path)?;
-    path.parent().map_or(Ok(()), disk::sync_dir)?;
+    private_files::write_durably(path, text.as_bytes())
+        .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
     Ok(seed)
 }
 

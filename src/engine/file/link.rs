@@ -53,6 +53,7 @@ pub(super) fn set(links: &Path, at: &Site) -> Result<()> {
 pub(super) fn remove(links: &Path, at: &Site) -> Result<()> {
     if leads_to(links, at) {
         disk::remove(&path(links, at))?;
+        disk::sync_dir(links)?;
     }
     Ok(())
 }

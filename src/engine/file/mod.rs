@@ -31,6 +31,7 @@ pub(in crate::engine) use used::{content_bytes, used_bytes};
 use super::disk::{self, with_suffix};
 use super::{Damage, DatabaseLimits, Engine, InstanceRole, LocalFiles, Orphan, Position, Running, Site};
 use crate::error::{Code, Error, Result};
+use crate::private_files;
 use crate::sqlite_header;
 use rusqlite::{Connection, ErrorCode};
 use std::cell::RefCell;
@@ -205,7 +206,7 @@ impl Engine for FileEngine {
         let mark = dir.join(MARK);
         match std::fs::read_to_string(&mark) {
             Ok(owner) if owner.trim() == location => Ok(()),
-            Ok(owner) => Err(Error::new(
+            Ok(owner) if !owner.trim().is_empty() => Err(Error::new(
                 Code::Conflict,
                 format!(
                     "{} is already the directory of location {}",
@@ -217,14 +218,12 @@ impl Engine for FileEngine {
                 "choose another directory, or remove {} if that location no longer exists",
                 mark.display()
             ))),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let mut file = disk::private_file(&mark)?;
-                writeln!(file, "{location}")
-                    .and_then(|()| file.sync_all())
-                    .map_err(|error| Error::io(error, format!("cannot write {}", mark.display())))?;
-                disk::sync_dir(dir)
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io(error, format!("cannot read {}", mark.display())))
             }
-            Err(error) => Err(Error::io(error, format!("cannot read {}", mark.display()))),
+            // An earlier torso's mark may have lost its content with the power.
+            Ok(_) | Err(_) => private_files::write_durably(&mark, format!("{location}\n").as_bytes())
+                .map_err(|error| Error::io(error, format!("cannot write {}", mark.display()))),
         }
     }
 
