@@ -29,6 +29,10 @@ slow:
 faults KILLS="100" PLANNED="50" FORCED="50":
     TORSO_KILLS={{KILLS}} TORSO_PLANNED={{PLANNED}} TORSO_FORCED={{FORCED}} TORSO_DAMAGE=12 TORSO_HANGS=8 TORSO_FULL_DISKS=4 cargo test --locked --test integration server_run::faults:: -- --nocapture
 
+# Disks after a loss of power, made of recorded writes: `just power-loss 500` makes so many for each kind of file.
+power-loss STATES="500":
+    TORSO_POWER_STATES={{STATES}} cargo test --locked --test integration power_loss:: -- --nocapture
+
 # The tests whose names contain a text: `just test dump`.
 test NAME:
     cargo test --locked {{NAME}}

@@ -36,6 +36,8 @@ mod own_files;
 mod packaging;
 mod parallel;
 mod policy;
+#[cfg(target_os = "linux")]
+mod power_loss;
 mod project_file;
 mod readme;
 mod real_data;
@@ -53,6 +55,7 @@ mod shell_lossless;
 mod shell_oneshot;
 mod streams;
 mod support;
+mod verification;
 mod workflows;
 
 use std::collections::BTreeSet;

@@ -54,6 +54,7 @@ const SLOW: &[&str] = &[
     "hostile_names::",
     "parallel::",
     "policy::fuzz::",
+    "power_loss::",
     "server_run::calls::",
     "server_run::faults::",
     "server_run::moves::",

@@ -79,7 +79,7 @@ pub fn run(command: Command, plan: Plan) -> Traced {
 }
 
 /// Starts the command so that this thread traces it; it stands still at its first instruction.
-fn spawn(mut command: Command, stdout: &std::fs::File, stderr: &std::fs::File, line: &str) -> Pid {
+pub fn spawn(mut command: Command, stdout: &std::fs::File, stderr: &std::fs::File, line: &str) -> Pid {
     command
         .stdout(stdout.try_clone().unwrap())
         .stderr(stderr.try_clone().unwrap());
@@ -112,6 +112,46 @@ fn spawn(mut command: Command, stdout: &std::fs::File, stderr: &std::fs::File, l
     pid
 }
 
+/// Lets a traced program and its children run from call to call until all have ended. Calls `at_call` for each thread that stands at
+/// the entry to, or the exit from, a system call. Returns how the program itself ended.
+pub fn follow(root: Pid, at_call: &mut dyn FnMut(Pid)) -> ExitStatus {
+    // Only children of this very thread: other tests wait for theirs on threads of this same process.
+    let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
+    let mut ended = None;
+    loop {
+        let (pid, signal) = match waitpid(None, Some(flags)) {
+            Ok(WaitStatus::Exited(pid, code)) => {
+                if pid == root {
+                    ended = Some(ExitStatus::from_raw(code << 8));
+                }
+                continue;
+            }
+            Ok(WaitStatus::Signaled(pid, signal, _)) => {
+                if pid == root {
+                    ended = Some(ExitStatus::from_raw(signal as i32));
+                }
+                continue;
+            }
+            Ok(WaitStatus::PtraceSyscall(pid)) => {
+                at_call(pid);
+                (pid, None)
+            }
+            Ok(WaitStatus::Stopped(pid, Signal::SIGTRAP | Signal::SIGSTOP) | WaitStatus::PtraceEvent(pid, ..)) => {
+                (pid, None)
+            }
+            Ok(WaitStatus::Stopped(pid, signal)) => (pid, Some(signal)),
+            Ok(_) | Err(Errno::EINTR) => continue,
+            Err(Errno::ECHILD) => return ended.expect("the program's end was not seen"),
+            Err(error) => panic!("cannot wait for the traced program: {error}"),
+        };
+        match ptrace::syscall(pid, signal) {
+            // It was killed meanwhile; its end is reported next.
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(error) => panic!("cannot continue the traced program: {error}"),
+        }
+    }
+}
+
 struct Tracer {
     plan: Plan,
     /// The program; its threads and children are traced too.
@@ -125,41 +165,7 @@ struct Tracer {
 impl Tracer {
     /// Lets the program run from call to call until it ends.
     fn follow(&mut self) -> ExitStatus {
-        // Only children of this very thread: other tests wait for theirs on threads of this same process.
-        let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
-        let mut ended = None;
-        loop {
-            let (pid, signal) = match waitpid(None, Some(flags)) {
-                Ok(WaitStatus::Exited(pid, code)) => {
-                    if pid == self.root {
-                        ended = Some(ExitStatus::from_raw(code << 8));
-                    }
-                    continue;
-                }
-                Ok(WaitStatus::Signaled(pid, signal, _)) => {
-                    if pid == self.root {
-                        ended = Some(ExitStatus::from_raw(signal as i32));
-                    }
-                    continue;
-                }
-                Ok(WaitStatus::PtraceSyscall(pid)) => {
-                    self.at_call(pid);
-                    (pid, None)
-                }
-                Ok(WaitStatus::Stopped(pid, Signal::SIGTRAP | Signal::SIGSTOP) | WaitStatus::PtraceEvent(pid, ..)) => {
-                    (pid, None)
-                }
-                Ok(WaitStatus::Stopped(pid, signal)) => (pid, Some(signal)),
-                Ok(_) | Err(Errno::EINTR) => continue,
-                Err(Errno::ECHILD) => return ended.expect("the program's end was not seen"),
-                Err(error) => panic!("cannot wait for the traced program: {error}"),
-            };
-            match ptrace::syscall(pid, signal) {
-                // It was killed meanwhile; its end is reported next.
-                Ok(()) | Err(Errno::ESRCH) => {}
-                Err(error) => panic!("cannot continue the traced program: {error}"),
-            }
-        }
+        follow(self.root, &mut |pid| self.at_call(pid))
     }
 
     /// A thread stands at the entry to, or the exit from, a system call.
