@@ -316,6 +316,29 @@ impl Repository {
         Ok(true)
     }
 
+    /// Reads a backup back, and compares all of it with what was stored. Fails with `backup_damaged` if it differs, and with
+    /// `backup_key` if it cannot be read with this key.
+    pub fn check(&self, manifest: &Manifest, progress: &mut TransferProgress<'_>) -> Result<()> {
+        self.check_key(manifest.clone())?;
+        let folder = folder(&manifest.subject, &manifest.id);
+        for stored in &manifest.contents {
+            self.load(&manifest.id, &folder, stored, &mut std::io::sink(), progress)?;
+        }
+        Ok(())
+    }
+
+    /// Fails with `backup_damaged` unless all contents of a backup are there in their size. They are not read.
+    pub fn check_sizes(&self, manifest: &Manifest) -> Result<()> {
+        if self.has_contents(manifest)? {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::BackupDamaged,
+            "the backup is damaged: its content is missing or has another size",
+        )
+        .hint("choose another backup: torso db backups"))
+    }
+
     /// Removes a backup: its manifest first, so that nothing of it is ever taken for a whole one.
     pub fn delete(&self, manifest: &Manifest) -> Result<()> {
         let folder = folder(&manifest.subject, &manifest.id);

@@ -2,6 +2,7 @@
 //! or from the environment, never from the command line, which others on the machine can read.
 
 use crate::backup::{BackupDestination, BackupKey, Repository};
+use crate::commands::answers::counted;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::settings::env;
@@ -102,4 +103,18 @@ pub(super) fn planned(to: Option<&BackupDestination>, key: &KeyFile) -> Result<B
 /// Opens the place that backups are read from.
 pub(super) fn open(within: Option<&BackupDestination>, key: &KeyFile) -> Result<Repository> {
     Repository::open(&destination(within, "--in")?, key.read()?)
+}
+
+/// Fails with `backup_damaged` if backups are.
+pub(super) fn check_damaged(damaged: usize) -> Result<()> {
+    let is_are = match damaged {
+        0 => return Ok(()),
+        1 => "is",
+        _ => "are",
+    };
+    Err(Error::new(
+        Code::BackupDamaged,
+        format!("{} {is_are} damaged", counted(damaged, "backup")),
+    )
+    .hint("make a new one with torso db backup NAME, and check the disk or the object storage"))
 }

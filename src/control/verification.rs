@@ -4,6 +4,17 @@ use super::names::{DatabaseName, LocationCode};
 use super::types::Role;
 use serde::{Deserialize, Serialize};
 
+/// How a database is verified.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerificationRequest {
+    /// Copies replicas that differ again.
+    #[serde(default)]
+    pub repair: bool,
+    /// Also checks pages, free pages and indexes of each instance.
+    #[serde(default)]
+    pub deep: bool,
+}
+
 /// A comparison of all instances of a database, at one position of its log.
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +42,9 @@ pub struct VerifiedInstance {
     /// The first difference that was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub difference: Option<TableDifference>,
+    /// What is wrong with its pages or indexes, if that was looked at. Its rows are not compared then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
     /// Whether it was copied again after that, and is equal now.
     #[serde(default)]
     pub repaired: bool,
@@ -49,10 +63,17 @@ pub struct TableDifference {
 }
 
 impl Verification {
-    /// The instances that are not what their primary is.
+    /// The replicas that are not what their primary is.
     pub fn differing(&self) -> impl Iterator<Item = &VerifiedInstance> {
-        self.instances
-            .iter()
-            .filter(|instance| !instance.is_equal && !instance.repaired)
+        let is_meant =
+            |instance: &&VerifiedInstance| instance.role == Role::Replica && !instance.is_equal && !instance.repaired;
+        self.instances.iter().filter(is_meant)
+    }
+
+    /// The primary, if its own file is damaged. Nothing was compared with it then.
+    #[must_use]
+    pub fn damaged_primary(&self) -> Option<&VerifiedInstance> {
+        let is_meant = |instance: &&VerifiedInstance| instance.role == Role::Primary && instance.damage.is_some();
+        self.instances.iter().find(is_meant)
     }
 }

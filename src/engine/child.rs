@@ -4,7 +4,7 @@
 use super::confine::{self, Bounds, Sandbox};
 use super::disk;
 use super::file::child as work;
-use super::file::comparison::{self, ContentComparison};
+use super::file::comparison::{self, ComparisonDepth, ContentComparison};
 use super::file::dump::{LONGEST_DUMP, dump_too_long};
 use super::process::Launch;
 use crate::error::{Code, Error, Result};
@@ -150,9 +150,9 @@ pub fn open_comparison(sandbox: &Sandbox, paths: &[PathBuf]) -> Result<OpenCompa
 
 impl OpenComparison {
     /// Compares what is open.
-    pub fn run(mut self) -> Result<ContentComparison> {
+    pub fn run(mut self, depth: ComparisonDepth) -> Result<ContentComparison> {
         // One that has ended says why.
-        let _ = writeln!(self.input, "go on");
+        let _ = writeln!(self.input, "{}", depth.line());
         let answer = self.read_line()?;
         if answer.is_empty() {
             return Err(self.end());

@@ -47,7 +47,7 @@ pub trait LocalFiles {
             .chain(replicas)
             .map(|site| self.path(site))
             .collect();
-        Ok(Box::new(move || file::comparison::compare_now(&paths)))
+        Ok(Box::new(move |depth| file::comparison::compare_now(&paths, depth)))
     }
     /// Moves an instance's file aside, complete, under a new name beside it.
     fn set_aside(&self, at: &Site) -> Result<PathBuf>;

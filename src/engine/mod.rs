@@ -21,7 +21,7 @@ pub mod remote;
 #[cfg(feature = "server")]
 pub mod sqld;
 
-pub use file::comparison::{ContentComparison, ContentDifference};
+pub use file::comparison::{ComparisonDepth, ContentComparison, ContentDifference};
 pub use local_files::LocalFiles;
 
 use crate::error::{Code, Error, Result};
@@ -314,7 +314,7 @@ impl Orphan {
 }
 
 /// A comparison of databases that are open, each in a read transaction.
-pub type OpenContent = Box<dyn FnOnce() -> Result<ContentComparison> + Send>;
+pub type OpenContent = Box<dyn FnOnce(ComparisonDepth) -> Result<ContentComparison> + Send>;
 
 /// Makes copies at several sites at the same time. Returns the results in the order of `to`.
 #[cfg(feature = "server")]
@@ -424,6 +424,8 @@ pub trait Engine: Send {
     }
     /// Notes whether the content of a replica was that of its primary when they were compared.
     fn note_compared(&self, _replica: &Site, _is_equal: bool) {}
+    /// Notes whether a database has no primary and none can be made, so that [`Engine::running`] finds nothing of it.
+    fn note_missing(&self, _id: &str, _is_missing: bool) {}
     /// Has a replica be read although its primary is damaged, where that is not so by itself.
     fn serve_alone(&self, _at: &Site) -> Result<()> {
         Ok(())

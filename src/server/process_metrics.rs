@@ -27,7 +27,16 @@ pub(super) fn write(text: &mut MetricsText, hosted: &Hosted, with_names: bool) {
         write_backups(text, &status);
     }
     write_verification(text, &hosted.verification_status());
+    write_disk(text, hosted.free_bytes());
     write_nodes(text, &hosted.node_statuses());
+}
+
+/// The room on the disk of the data directory.
+fn write_disk(text: &mut MetricsText, free_bytes: Option<u64>) {
+    if let Some(bytes) = free_bytes {
+        let help = "Bytes that are free on the disk of the data directory.";
+        text.single("torso_free_bytes", Gauge, help, bytes);
+    }
 }
 
 /// Locations on other machines.

@@ -36,6 +36,49 @@ fn files_called(dir: &Path, name: &str) -> Vec<PathBuf> {
 }
 
 #[test]
+fn backups_that_are_checked_say_which_are_damaged() {
+    let world = world();
+    let whole = world.json(["db", "backup", "app"]);
+    world.ok(["db", "shell", "app", "insert into t values (3, 'three')"]);
+    let rotten = world.json(["db", "backup", "app"]);
+    world.ok(["db", "shell", "app", "insert into t values (4, 'four')"]);
+    let cut = world.json(["db", "backup", "app"]);
+    let content = |backup: &Value| {
+        let all = files_called(&world.path("backups"), "content");
+        let is_of = |path: &&PathBuf| path.parent().unwrap().ends_with(id_of(backup));
+        all.iter().find(is_of).unwrap().clone()
+    };
+    let mut bytes = std::fs::read(content(&rotten)).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(content(&rotten), bytes).unwrap();
+    std::fs::write(content(&cut), "short").unwrap();
+    let state = |listed: &Value, backup: &Value| {
+        let all = listed.as_array().unwrap();
+        let row = all.iter().find(|row| row["id"] == backup["id"]).unwrap();
+        assert_eq!(row["database"], "app");
+        assert_eq!(row["state"] == "damaged", row["error"].is_string(), "{row}");
+        row["state"].as_str().unwrap().to_owned()
+    };
+    let listed = world.json(["db", "backups", "app"]);
+    assert_eq!(state(&listed, &whole), "ok");
+    // Its size is right.
+    assert_eq!(state(&listed, &rotten), "ok");
+    assert_eq!(state(&listed, &cut), "damaged");
+    let run = world.torso(["db", "backups", "app", "--check", "--json"]);
+    assert_eq!(run.code(), 1, "{}", run.report());
+    assert_eq!(run.error()["code"], "backup_damaged");
+    let listed = run.json();
+    assert_eq!(state(&listed, &whole), "ok");
+    assert_eq!(state(&listed, &rotten), "damaged");
+    assert_eq!(state(&listed, &cut), "damaged");
+    for backup in [rotten, cut] {
+        std::fs::remove_dir_all(content(&backup).parent().unwrap()).unwrap();
+    }
+    world.ok(["db", "backups", "--check"]);
+}
+
+#[test]
 fn backup_is_restored_in_place_and_as_a_new_database() {
     let world = world();
     let before = State::of(&world);

@@ -6,6 +6,7 @@ use crate::support::until;
 use std::path::PathBuf;
 use std::time::Duration;
 use torso::control::promotion::ForcedPromotion;
+use torso::control::verification::VerificationRequest;
 use torso::control::{
     DatabaseOperations as _, InstanceOperations as _, LocationOperations as _, MaintenanceOperations as _,
 };
@@ -241,7 +242,7 @@ fn forced_promotion_takes_in_a_whole_location_that_comes_back() {
         machine.write(name, "insert into t values (4)").unwrap();
         until("every replica is equal", || {
             plane
-                .verify_database(&db(name), false)
+                .verify_database(&db(name), VerificationRequest::default())
                 .is_ok_and(|verified| verified.instances.len() == 3 && verified.differing().count() == 0)
         });
     }

@@ -6,6 +6,7 @@ use crate::support::until;
 use std::path::PathBuf;
 use torso::control::InstanceOperations as _;
 use torso::control::types::InstanceState;
+use torso::control::verification::VerificationRequest;
 
 /// The file of the only database with 60 rows at a location.
 fn replica_file(machine: &Machine, location: &str) -> PathBuf {
@@ -44,7 +45,9 @@ fn verification_names_what_differs_and_repairs_it() {
         .unwrap();
     drop(other);
     let plane = machine.plane();
-    let verified = plane.verify_database(&db("app"), false).unwrap();
+    let verified = plane
+        .verify_database(&db("app"), VerificationRequest::default())
+        .unwrap();
     let differing: Vec<_> = verified.differing().collect();
     assert_eq!(differing.len(), 1, "{verified:?}");
     assert_eq!(differing[0].location.as_str(), "fra");
@@ -58,14 +61,24 @@ fn verification_names_what_differs_and_repairs_it() {
         fra.unwrap().state
     };
     assert_eq!(state(), InstanceState::Diverged);
-    let repaired = plane.verify_database(&db("app"), true).unwrap();
+    let repaired = plane
+        .verify_database(
+            &db("app"),
+            VerificationRequest {
+                repair: true,
+                deep: false,
+            },
+        )
+        .unwrap();
     assert!(
         repaired.instances.iter().any(|instance| instance.repaired),
         "{repaired:?}"
     );
     assert_eq!(repaired.differing().count(), 0, "{repaired:?}");
     assert_ne!(state(), InstanceState::Diverged);
-    let again = plane.verify_database(&db("app"), false).unwrap();
+    let again = plane
+        .verify_database(&db("app"), VerificationRequest::default())
+        .unwrap();
     assert_eq!(again.differing().count(), 0, "{again:?}");
     assert_eq!(again.hash, verified.hash);
     machine.write("app", "insert into t values (61)").unwrap();

@@ -14,6 +14,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use torso::control::types::{Database, InstanceState};
+use torso::control::verification::VerificationRequest;
 
 impl Door {
     pub(super) fn promote(&self, name: &str, location: &str) -> Database {
@@ -316,6 +317,71 @@ fn transaction_that_writes_during_a_promotion_is_done_as_a_whole_or_not() {
     assert_eq!(there, if committed { rows } else { 0 }, "{refused:?}");
 }
 
+/// A transaction that has only read does not hold a promotion up. What it then writes waits, and fails with the sentence that says so.
+#[test]
+fn transaction_that_begins_to_write_during_a_promotion_is_never_blocked() {
+    let door = Door::new();
+    let token = door.create("app");
+    door.run("app-alice", &token, "create table t (x)").fine();
+    door.replicate("app", "lhr");
+    let home = door.states("app")[0].0.clone();
+    let stop = AtomicBool::new(false);
+    let write = |first: usize| {
+        let (mut done, mut refused) = (Vec::new(), Vec::new());
+        for row in first.. {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let mut baton = None;
+            let mut is_done = true;
+            for sql in [
+                "begin",
+                "select count(*) from t",
+                &format!("insert into t values ({row})"),
+                "commit",
+            ] {
+                let began = Instant::now();
+                let (answer, next) = door.continue_stream("app-alice", &token, baton.as_deref(), sql);
+                assert!(began.elapsed() < Duration::from_secs(6), "{sql}: {:?}", began.elapsed());
+                if !is_fine(&answer) {
+                    refused.push(answer.text());
+                    is_done = false;
+                    break;
+                }
+                baton = next;
+            }
+            if is_done {
+                done.push(row);
+            }
+        }
+        (done, refused)
+    };
+    let written = std::thread::scope(|scope| {
+        let writing = [scope.spawn(|| write(0)), scope.spawn(|| write(1_000_000))];
+        for location in ["lhr", &home, "lhr"] {
+            std::thread::sleep(Duration::from_millis(300));
+            door.promote("app", location);
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        stop.store(true, Ordering::Relaxed);
+        writing.map(|writing| writing.join().unwrap())
+    });
+    // The process ended the last one itself, to make way.
+    let known = [
+        "STREAM_EXPIRED",
+        "DATABASE_UNAVAILABLE",
+        "SQLITE_BUSY",
+        "no transaction is active",
+    ];
+    for text in written.iter().flat_map(|(_, refused)| refused) {
+        assert!(known.iter().any(|code| text.contains(code)), "{text}");
+    }
+    let done: usize = written.iter().map(|(done, _)| done.len()).sum();
+    assert!(done > 0);
+    let there = door.number("app-alice", &token, "select count(*) from t");
+    assert_eq!(usize::try_from(there).unwrap(), done);
+}
+
 #[test]
 fn socket_of_a_former_primary_ends_and_the_next_one_leads_to_the_new_one() {
     let door = Door::new();
@@ -395,7 +461,7 @@ fn verification_proves_replicas_equal_while_writes_go_on() {
         let owner = door.owner();
         let plane = door.hosted.plane(&owner, None).unwrap();
         let verified = (0..3)
-            .map(|_| plane.verify_database(&"app".parse().unwrap(), false))
+            .map(|_| plane.verify_database(&"app".parse().unwrap(), VerificationRequest::default()))
             .collect();
         stop.store(true, Ordering::Relaxed);
         verified

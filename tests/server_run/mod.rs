@@ -5,6 +5,7 @@ mod clients;
 mod damage;
 mod dumps;
 mod faults;
+mod hard_times;
 mod moves;
 mod nodes;
 mod operate;

@@ -142,6 +142,70 @@ fn verification_with_repair_says_when_the_primary_may_be_the_damaged_one() {
     );
 }
 
+/// The rows are right, and what is found by the index is not.
+#[test]
+fn verification_that_is_deep_finds_an_index_that_rots_and_repairs_it() {
+    let server = Deployment::new();
+    server.log_in();
+    let database = server.database("app");
+    let schema = [
+        "CREATE TABLE u(k TEXT)",
+        "CREATE INDEX by_k ON u(k)",
+        "INSERT INTO u VALUES ('the key of row 1'), ('the key of row 2')",
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, x)",
+    ];
+    database.sql(&schema).unwrap();
+    let write = || {
+        let rows = "INSERT INTO t(x) SELECT hex(zeroblob(500)) FROM generate_series(1, 500)";
+        database.sql(&[rows]).unwrap();
+    };
+    let key = b"the key of row 2";
+    // Where the key is in a leaf of an index.
+    let find = |bytes: &[u8]| {
+        bytes.chunks(4096).enumerate().find_map(|(n, page)| {
+            let at = page.windows(key.len()).position(|window| window == key)?;
+            (page[0] == 10).then_some(n * 4096 + at)
+        })
+    };
+    let rotten = until_or(
+        "the index is in a replica's file",
+        || {
+            write();
+            let pools = server.pools_in("lhr").into_iter();
+            let homes = pools.filter_map(|pool| std::fs::read_dir(pool.join("sqld/dbs")).ok());
+            let mut files = homes.flatten().flatten().map(|home| home.path().join("data"));
+            files.find_map(|file| {
+                let bytes = std::fs::read(&file).ok()?;
+                Some((find(&bytes)?, file))
+            })
+        },
+        Option::is_some,
+        |_| server.replication(),
+    );
+    let (at, file) = rotten.0.unwrap();
+    let file = std::fs::File::options().write(true).open(&file).unwrap();
+    std::os::unix::fs::FileExt::write_at(&file, b"x", at as u64 + 6).unwrap();
+    let deep = ["db", "verify", "app", "--deep"];
+    // Once the log does not have the page any more.
+    let found = until_or(
+        "it is found",
+        || {
+            write();
+            server.world.torso(deep)
+        },
+        |run| run.code() == 5,
+        crate::support::Run::report,
+    );
+    assert!(
+        found.0.stdout.contains("damaged: ") && found.0.stdout.contains("by_k"),
+        "{}",
+        found.0.stdout
+    );
+    server.world.ok(["db", "verify", "app"]);
+    server.world.ok(["db", "verify", "app", "--deep", "--repair"]);
+    server.world.ok(deep);
+}
+
 #[test]
 fn verification_that_cannot_be_made_is_told_and_tried_again() {
     let mut server = Deployment::new();

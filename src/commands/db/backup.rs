@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::{Database, InstanceState, LastBackup, Role};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::shell::interrupt;
 use crate::ui::{Cell, Layout, Table, View, text};
 use jiff::Timestamp;
@@ -100,11 +100,18 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     }
     let repository = backup_place::create(args.to.as_ref(), &args.key)?;
     interrupt::install();
-    let location = match args.location {
-        Some(location) => Some(location),
+    let chosen = match &args.location {
+        Some(_) => None,
         None => current_replica(ctx, &database)?,
     };
-    let (manifest, created) = back_up(ctx, &repository, &database, location.as_ref(), args.force)?;
+    let location = args.location.as_ref().or(chosen.as_ref());
+    let (manifest, created) = match back_up(ctx, &repository, &database, location, args.force) {
+        // The replica was torso's choice, and cannot be copied after all.
+        Err(error) if chosen.is_some() && is_of_the_replica(&error) => {
+            back_up(ctx, &repository, &database, None, args.force)?
+        }
+        made => made?,
+    };
     let backed_up = BackedUp {
         database: name.clone(),
         id: manifest.id.to_string(),
@@ -138,6 +145,11 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     };
     let id = id.clone();
     ctx.ui.show(&Done::new(backed_up, id, sentence))
+}
+
+/// Whether an error may be one of the instance that was to be copied.
+fn is_of_the_replica(error: &Error) -> bool {
+    matches!(error.code(), Code::DatabaseDamaged | Code::Unavailable | Code::Timeout)
 }
 
 /// Makes a backup, unless the last one has the same content. Returns it, and whether it is new.
@@ -212,11 +224,13 @@ fn current_replica(ctx: &Context, database: &Database) -> Result<Option<Location
 
 /// List backups
 ///
-/// Only whole backups are listed. With NAME, those of that database; if it is gone, those of databases that were called so.
+/// With NAME, those of that database; if it is gone, those of databases that were called so. STATE is ok if the manifest is whole and
+/// the content is there in its size. With --check all of the content is read back and compared, and the exit code is 1 if a backup is
+/// damaged.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso db backups app --in /srv/backups
-  torso db backups --in s3://backups/torso")]
+  torso db backups --in s3://backups/torso --check")]
 pub(crate) struct Backups {
     /// Name of a database [default: all]
     #[arg(value_name = "NAME", add = completers::databases())]
@@ -226,6 +240,9 @@ pub(crate) struct Backups {
     within: Option<BackupDestination>,
     #[command(flatten)]
     key: KeyFile,
+    /// Read all of each backup, and compare it with what was stored
+    #[arg(long)]
+    check: bool,
 }
 
 pub(super) fn list(ctx: &Context, args: &Backups) -> Result<()> {
@@ -242,9 +259,48 @@ pub(super) fn list(ctx: &Context, args: &Backups) -> Result<()> {
         };
         all.retain(is_called_so);
     }
-    let rows = all.iter().map(ListedRow::of).collect();
-    ctx.ui.show(&ListedRows(rows))
+    let mut rows = Vec::new();
+    for listed in &all {
+        rows.push(checked_row(ctx, &repository, listed, args.check)?);
+    }
+    let damaged = rows.iter().filter(|row| row.state == DAMAGED).count();
+    ctx.ui.show(&ListedRows(rows))?;
+    if args.check {
+        backup_place::check_damaged(damaged)?;
+    }
+    Ok(())
 }
+
+/// A backup in the list, with what is found out about its content.
+fn checked_row(ctx: &Context, repository: &Repository, listed: &ListedBackup, reads_all: bool) -> Result<ListedRow> {
+    let mut row = ListedRow::of(listed);
+    let Ok(manifest) = &listed.manifest else {
+        return Ok(row);
+    };
+    let found = if reads_all && listed.is_checked {
+        interrupt::install();
+        let mut progress = ctx.ui.progress(format!("Checking backup {}", listed.id));
+        repository.check(manifest, &mut |done, all| {
+            progress.at(done, all);
+            check_interrupted()
+        })
+    } else {
+        repository.check_sizes(manifest)
+    };
+    match found {
+        Ok(()) => {}
+        Err(error) if error.code() == Code::BackupDamaged => {
+            row.state = DAMAGED;
+            row.error = Some(error.full_message());
+        }
+        // Not encrypted, and there is a key.
+        Err(error) if error.code() == Code::BackupKey => row.state = "not checked",
+        Err(error) => return Err(error),
+    }
+    Ok(row)
+}
+
+const DAMAGED: &str = "damaged";
 
 /// A backup in the list: what it is, or why that cannot be said.
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -277,10 +333,10 @@ impl ListedRow {
                 database_id: None,
                 id: listed.id.to_string(),
                 backup: None,
-                state: if error.code() == crate::error::Code::BackupKey {
+                state: if error.code() == Code::BackupKey {
                     "other key"
                 } else {
-                    "damaged"
+                    DAMAGED
                 },
                 error: Some(error.full_message()),
             },

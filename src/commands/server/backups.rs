@@ -16,7 +16,7 @@ use crate::error::{Code, Error, Result};
 use crate::ui::{Cell, Layout, Table, View, text};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -143,14 +143,20 @@ pub(super) fn back_up(ctx: &Context, args: &Backup) -> Result<()> {
 }
 
 /// List backups of servers
+///
+/// STATE is ok if the manifest is whole. With --check all of the content is read back and compared, that of each database too, and
+/// the exit code is 1 if a backup is damaged.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  torso server backups --in s3://backups/torso")]
+#[command(after_help = "Example:\n  torso server backups --in s3://backups/torso --check")]
 pub(super) struct Backups {
     /// Directory, or s3://BUCKET/PREFIX [default: TORSO_BACKUP_TO]
     #[arg(long = "in", value_name = "DESTINATION")]
     within: Option<BackupDestination>,
     #[command(flatten)]
     key: KeyFile,
+    /// Read all of each backup, and compare it with what was stored
+    #[arg(long)]
+    check: bool,
 }
 
 /// A backup of a server, as it is shown.
@@ -178,22 +184,71 @@ impl ServerBackupRow {
 
 pub(super) fn list(ctx: &Context, args: &Backups) -> Result<()> {
     let repository = backup_place::open(args.within.as_ref(), &args.key)?;
-    let rows = repository
-        .list_servers()?
-        .into_iter()
-        .map(|listed| match listed.manifest {
-            Ok(manifest) => ListedRow {
-                id: listed.id.to_string(),
-                backup: Some(ServerBackupRow::of(&manifest)),
-                error: None,
-            },
-            Err(error) => ListedRow {
-                id: listed.id.to_string(),
-                backup: None,
-                error: Some(error.full_message()),
-            },
-        });
-    ctx.ui.show(&ListedRows(rows.collect()))
+    let (mut rows, mut checked) = (Vec::new(), BTreeMap::new());
+    for listed in repository.list_servers()? {
+        let found = match listed.manifest {
+            Ok(manifest) if args.check => check_all(ctx, &repository, &manifest, &mut checked).map(|()| manifest),
+            found => found,
+        };
+        let row = ListedRow {
+            id: listed.id.to_string(),
+            backup: found.as_ref().ok().map(ServerBackupRow::of),
+            error: found.as_ref().err().map(Error::full_message),
+        };
+        match found {
+            Err(error) if error.code() == Code::BackupStorage || error.code() == Code::Interrupted => {
+                return Err(error);
+            }
+            _ => rows.push(row),
+        }
+    }
+    let damaged = rows.iter().filter(|row| row.error.is_some()).count();
+    ctx.ui.show(&ListedRows(rows))?;
+    if args.check {
+        backup_place::check_damaged(damaged)?;
+    }
+    Ok(())
+}
+
+/// Reads all of a server's backup: its own files, and those of its databases that were not read for another one.
+fn check_all(
+    ctx: &Context,
+    repository: &Repository,
+    manifest: &Manifest,
+    checked: &mut BTreeMap<BackupId, Option<String>>,
+) -> Result<()> {
+    catch_interrupts();
+    let check = |manifest: &Manifest| {
+        let mut progress = ctx.ui.progress(format!("Checking backup {}", manifest.id));
+        repository.check(manifest, &mut |done, all| {
+            progress.at(done, all);
+            check_interrupted()
+        })
+    };
+    check(manifest)?;
+    let Some(server) = manifest.server() else { return Ok(()) };
+    for database in &server.databases {
+        let why = match checked.get(&database.backup) {
+            Some(known) => known.clone(),
+            None => {
+                let found = repository
+                    .get(&database.id, &database.backup)
+                    .and_then(|manifest| check(&manifest));
+                match found {
+                    Err(error) if matches!(error.code(), Code::Interrupted | Code::BackupStorage) => return Err(error),
+                    found => found.err().map(|error| error.full_message()),
+                }
+            }
+        };
+        checked.insert(database.backup.clone(), why.clone());
+        if let Some(why) = why {
+            return Err(Error::new(
+                Code::BackupDamaged,
+                format!("database {} of {}: {why}", database.name, database.organization),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A backup in the list, or why it cannot be read.

@@ -97,6 +97,8 @@ impl Client {
             match self.sync_database(name, Some(location)) {
                 // A server without such a request refreshes its replicas by itself, and so does one for whoever may only read.
                 Err(error) if super::is_unsupported(&error) || error.code() == Code::Forbidden => {}
+                // Its primary is lost, or hangs. The replica answers all the same, as it is.
+                Err(error) if matches!(error.code(), Code::DatabaseDamaged | Code::Unavailable | Code::Timeout) => {}
                 synced => drop(synced?),
             }
         }

@@ -8,7 +8,7 @@ use crate::control::endpoints::Operation;
 use crate::control::names::{DatabaseName, LocationCode, TokenId};
 use crate::control::promotion::ForcedPromotion;
 use crate::control::types::{Connection, Database, Instance, Role, Seed, Synced};
-use crate::control::verification::Verification;
+use crate::control::verification::{Verification, VerificationRequest};
 use crate::error::{Code, Error, Result};
 use serde_json::json;
 
@@ -84,14 +84,14 @@ impl InstanceOperations for Client {
         wire::database(wire::within(self.http.ask(&call)?, "database"))
     }
 
-    fn verify_database(&self, name: &DatabaseName, repair: bool) -> Result<Verification> {
+    fn verify_database(&self, name: &DatabaseName, request: VerificationRequest) -> Result<Verification> {
         let call = self
             .call(
                 Operation::VerifyDatabase,
                 &[name],
                 about_database(name).only_here("compare replicas with their primary"),
             )
-            .body(json!({ "repair": repair }))
+            .body(json!(request))
             .repeatable();
         wire::read(wire::within(self.http.ask(&call)?, "verification"), "what was compared")
     }

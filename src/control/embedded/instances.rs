@@ -13,7 +13,7 @@ use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::promotion::ForcedPromotion;
 use crate::control::types::{self, Connection, Database, Instance, InstanceState, Seed, Synced};
-use crate::control::verification::Verification;
+use crate::control::verification::{Verification, VerificationRequest};
 use crate::engine::{Frame, InstanceRole, Running};
 use crate::error::{Code, Error, Result};
 use std::time::Instant;
@@ -163,8 +163,8 @@ impl InstanceOperations for Embedded {
         self.restore_from(name, content)
     }
 
-    fn verify_database(&self, name: &DatabaseName, repair: bool) -> Result<Verification> {
-        self.verify_behind(name, repair, &NoBarrier)
+    fn verify_database(&self, name: &DatabaseName, request: VerificationRequest) -> Result<Verification> {
+        self.verify_behind(name, request, &NoBarrier)
     }
 
     fn connection(&self, name: &DatabaseName, location: Option<&LocationCode>) -> Result<Connection> {

@@ -136,7 +136,7 @@ fn hold_when_equal<'b>(
         }
         let began = Instant::now();
         let mut held = HeldWrites::hold(barrier, &ids);
-        let Err(error) = make_equal(change, moving, location) else {
+        let Err(error) = make_equal(change, moving, location, &held) else {
             return Ok((held, began));
         };
         // Only the blocks are lifted while writes wait.
@@ -160,10 +160,16 @@ fn hold_when_equal<'b>(
 }
 
 /// Waits until nothing is written and the replicas have everything.
-fn make_equal(change: &Change<'_>, moving: &[DatabaseRow], location: &LocationCode) -> Result<()> {
+fn make_equal(
+    change: &Change<'_>,
+    moving: &[DatabaseRow],
+    location: &LocationCode,
+    held: &HeldWrites<'_>,
+) -> Result<()> {
     let engine = &change.plane.engine;
     for row in moving {
         engine.block_writes(&change.site(&row.primary, row), REASON)?;
+        held.block(&row.id);
     }
     moving.iter().try_for_each(|row| copy_rest(change, row, location))
 }

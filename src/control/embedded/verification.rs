@@ -8,25 +8,35 @@ use super::view::Change;
 use super::write_barrier::{HeldWrites, WriteBarrier};
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::types::Role;
-use crate::control::verification::{TableDifference, Verification, VerifiedInstance};
-use crate::engine::{ContentComparison, ContentDifference, OpenContent};
+use crate::control::verification::{TableDifference, Verification, VerificationRequest, VerifiedInstance};
+use crate::engine::{ComparisonDepth, ContentComparison, ContentDifference, OpenContent};
 use crate::error::{Error, Result};
 
 impl Embedded {
     /// Compares all instances of a database at one position. `barrier` holds back what clients write until all are open; the
-    /// comparison itself delays nobody. With `repair`, replicas that differ are copied again.
-    pub fn verify_behind(&self, name: &DatabaseName, repair: bool, barrier: &dyn WriteBarrier) -> Result<Verification> {
-        let first = self.compare_instances(name, barrier)?;
+    /// comparison itself delays nobody.
+    pub fn verify_behind(
+        &self,
+        name: &DatabaseName,
+        request: VerificationRequest,
+        barrier: &dyn WriteBarrier,
+    ) -> Result<Verification> {
+        let depth = if request.deep {
+            ComparisonDepth::Structure
+        } else {
+            ComparisonDepth::Rows
+        };
+        let first = self.compare_instances(name, depth, barrier)?;
         // What was in flight between a log and a file is no difference.
         let differs = first.differing().next().is_some();
         let mut verified = if differs {
-            self.compare_instances(name, barrier)?
+            self.compare_instances(name, depth, barrier)?
         } else {
             first
         };
         self.note_verified(&verified)?;
         let differing: Vec<LocationCode> = verified.differing().map(|instance| instance.location.clone()).collect();
-        if !repair || differing.is_empty() {
+        if !request.repair || differing.is_empty() {
             return Ok(verified);
         }
         {
@@ -37,7 +47,7 @@ impl Embedded {
                     .copy_again(&change.site(&row.primary, &row), &change.site(location, &row))?;
             }
         }
-        let after = self.compare_instances(name, barrier)?;
+        let after = self.compare_instances(name, depth, barrier)?;
         for instance in &mut verified.instances {
             let now = after.instances.iter().find(|now| now.location == instance.location);
             instance.repaired = !instance.is_equal && now.is_some_and(|now| now.is_equal);
@@ -48,6 +58,9 @@ impl Embedded {
 
     /// Has the engine remember which replicas are not what their primary is.
     fn note_verified(&self, verified: &Verification) -> Result<()> {
+        if verified.damaged_primary().is_some() {
+            return Ok(());
+        }
         let Some(view) = self.read()? else { return Ok(()) };
         let row = view.database(&verified.database)?;
         for instance in verified
@@ -62,13 +75,18 @@ impl Embedded {
     }
 
     /// Compares once.
-    fn compare_instances(&self, name: &DatabaseName, barrier: &dyn WriteBarrier) -> Result<Verification> {
+    fn compare_instances(
+        &self,
+        name: &DatabaseName,
+        depth: ComparisonDepth,
+        barrier: &dyn WriteBarrier,
+    ) -> Result<Verification> {
         let (opened, open) = {
             let change = self.change()?;
             let row = change.database(name)?;
             open_instances(&change, &row, barrier)?
         };
-        Ok(describe(name, opened, &open()?))
+        Ok(describe(name, opened, &open(depth)?))
     }
 }
 
@@ -118,12 +136,16 @@ fn describe(name: &DatabaseName, opened: OpenedInstances, report: &ContentCompar
         rows: report.rows,
         hash: report.hash.clone(),
         instances: instances
-            .map(|(n, (location, difference))| VerifiedInstance {
-                location,
-                role: if n == 0 { Role::Primary } else { Role::Replica },
-                is_equal: difference.is_none(),
-                difference: difference.clone().map(table_difference),
-                repaired: false,
+            .map(|(n, (location, difference))| {
+                let damage = report.damage.get(n).cloned().flatten();
+                VerifiedInstance {
+                    location,
+                    role: if n == 0 { Role::Primary } else { Role::Replica },
+                    is_equal: difference.is_none() && damage.is_none(),
+                    difference: difference.clone().map(table_difference),
+                    damage,
+                    repaired: false,
+                }
             })
             .collect(),
         not_compared: opened.elsewhere,

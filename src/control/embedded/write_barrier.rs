@@ -7,6 +7,8 @@ use crate::control::names::DatabaseId;
 pub trait WriteBarrier {
     /// Holds back writes, and returns when those under way have been answered, or after a bound.
     fn close(&self, ids: &[DatabaseId]);
+    /// Holds back writes in open transactions as well: no transaction that has written is open any more, and none could write.
+    fn block(&self, ids: &[DatabaseId]);
     /// Lets writes go on, to where the databases are now; those that `now` has not, to where they were.
     fn open(&self, ids: &[DatabaseId], now: &[Placed]);
 }
@@ -16,6 +18,7 @@ pub struct NoBarrier;
 
 impl WriteBarrier for NoBarrier {
     fn close(&self, _ids: &[DatabaseId]) {}
+    fn block(&self, _ids: &[DatabaseId]) {}
     fn open(&self, _ids: &[DatabaseId], _now: &[Placed]) {}
 }
 
@@ -36,6 +39,11 @@ impl<'b> HeldWrites<'b> {
             ids: ids.to_vec(),
             now: Vec::new(),
         }
+    }
+
+    /// Holds back writes in open transactions of a database as well, as [`WriteBarrier::block`].
+    pub fn block(&self, id: &DatabaseId) {
+        self.barrier.block(std::slice::from_ref(id));
     }
 }
 

@@ -4,7 +4,7 @@ use crate::control::compaction::Compaction;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::promotion::ForcedPromotion;
 use crate::control::types::{Connection, Database, Instance, Seed, Synced};
-use crate::control::verification::Verification;
+use crate::control::verification::{Verification, VerificationRequest};
 use crate::error::Result;
 
 /// The instances of databases.
@@ -23,9 +23,8 @@ pub trait InstanceOperations {
     /// Makes the replica that has the most the primary, although the primary is not there: what it had beyond that is lost. Fails
     /// with `conflict` while the primary answers, and where the replica that was named has less than another one.
     fn force_promotion(&self, name: &DatabaseName, request: &ForcedPromotion) -> Result<Database>;
-    /// Compares the content of all instances at one position, while writes go on. With `repair`, replicas that differ are copied
-    /// again.
-    fn verify_database(&self, name: &DatabaseName, repair: bool) -> Result<Verification>;
+    /// Compares the content of all instances at one position, while writes go on.
+    fn verify_database(&self, name: &DatabaseName, request: VerificationRequest) -> Result<Verification>;
     /// Gives the free pages of all instances back to the disk. With `dry_run`, only tells how much that would be. Allowed also over
     /// a quota and while writes are blocked.
     fn compact_database(&self, name: &DatabaseName, dry_run: bool) -> Result<Compaction>;

@@ -58,6 +58,7 @@ impl BackgroundTask {
                 };
                 // Before any process runs, so that nothing is written while a quota is exceeded.
                 let _ = shared.hold_storage(true);
+                shared.watch_disk();
                 let mut left = reconcile();
                 shared.progress.tried.store(true, Ordering::SeqCst);
                 let mut swept = Instant::now();
@@ -90,6 +91,7 @@ impl BackgroundTask {
                         due = Instant::now() + retry;
                     }
                     looked = Instant::now();
+                    shared.watch_disk();
                     // What the replicas of a damaged primary need is found out by looking at everything.
                     let now_damaged = shared.damaged_ids();
                     if now_damaged.iter().any(|id| !damaged.contains(id)) {
@@ -169,6 +171,7 @@ impl DivergenceTask {
 impl Shared {
     /// Fails with `unavailable` unless everything that is wanted runs.
     pub(super) fn check_ready(&self) -> Result<()> {
+        self.check_disk()?;
         let unavailable = |message: String| Error::new(Code::Unavailable, message);
         if !self.progress.tried.load(Ordering::SeqCst) {
             return Err(unavailable("the server is starting its databases".to_owned())

@@ -23,6 +23,7 @@ mod backups;
 mod caller;
 mod configuration;
 mod database_tokens;
+mod disk_space;
 mod former_labels;
 mod gateway_access;
 mod gauges;
@@ -84,6 +85,7 @@ use backups::SharedBackups;
 use caller::CallerSessions;
 use configuration::SharedLogLevel;
 use database_tokens::TokenAuthority;
+use disk_space::DiskWatch;
 use former_labels::FormerLabels;
 use hostnames::Hostnames;
 use jiff::Timestamp;
@@ -163,6 +165,7 @@ struct Shared {
     sole_database: OnceLock<SoleDatabase>,
     backups: SharedBackups,
     verification: SharedVerification,
+    disk_watch: DiskWatch,
     /// The data directory was another one at the last start.
     is_copy: bool,
     _lock: Lock,
@@ -216,6 +219,7 @@ impl Hosted {
             sole_database: OnceLock::new(),
             backups: SharedBackups::default(),
             verification: SharedVerification::default(),
+            disk_watch: DiskWatch::default(),
             is_copy,
             _lock: held,
         };

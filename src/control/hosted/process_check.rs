@@ -17,6 +17,7 @@ impl Shared {
             .filter(|process| pools.contains(&process.label.pool))
             .collect();
         let mut findings = check_each(&own);
+        findings.extend(self.disk_finding());
         let mut add = |severity, code: &str, message: String, fix: Option<&str>| {
             findings.push(finding(severity, code, message, fix));
         };

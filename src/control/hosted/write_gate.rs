@@ -21,6 +21,8 @@ pub struct WriteGate {
 struct GateState {
     /// How many promotions have closed it.
     closed: usize,
+    /// Whether the process takes no writes any more, not even in transactions.
+    is_blocked: bool,
     /// Writes under way.
     writes: usize,
 }
@@ -33,15 +35,19 @@ pub struct PendingWrite {
 
 impl WriteGate {
     /// Lets a write in; none while the gate is closed. One in a transaction that is open already is let in all the same, so that
-    /// it can end.
+    /// it can end; until [`WriteGate::block`].
     #[must_use]
     pub fn enter(self: &Arc<Self>, id: &DatabaseId, in_transaction: bool) -> Option<PendingWrite> {
         let mut databases = lock(&self.databases);
         match databases.get_mut(id) {
-            Some(state) if state.closed > 0 && !in_transaction => return None,
+            Some(state) if state.closed > 0 && (state.is_blocked || !in_transaction) => return None,
             Some(state) => state.writes += 1,
             None => {
-                databases.insert(id.clone(), GateState { closed: 0, writes: 1 });
+                let state = GateState {
+                    writes: 1,
+                    ..GateState::default()
+                };
+                databases.insert(id.clone(), state);
             }
         }
         Some(PendingWrite {
@@ -67,10 +73,19 @@ impl WriteGate {
         }
     }
 
+    /// Lets nothing in any more while the gates are closed: transactions that were open have ended, and the process refuses writes.
+    pub fn block(&self, ids: &[DatabaseId]) {
+        let mut databases = lock(&self.databases);
+        for id in ids {
+            databases.entry(id.clone()).or_default().is_blocked = true;
+        }
+    }
+
     pub fn open(&self, id: &DatabaseId) {
         let mut databases = lock(&self.databases);
         if let Some(state) = databases.get_mut(id) {
             state.closed = state.closed.saturating_sub(1);
+            state.is_blocked &= state.closed > 0;
             if state.closed == 0 && state.writes == 0 {
                 databases.remove(id);
             }
@@ -104,6 +119,11 @@ mod tests {
         assert!(gate.enter(&one, false).is_none());
         assert!(gate.enter(&one, true).is_some());
         assert!(gate.enter(&two, false).is_some());
+        gate.block(std::slice::from_ref(&one));
+        assert!(gate.enter(&one, true).is_none());
+        gate.open(&one);
+        gate.close(std::slice::from_ref(&one));
+        assert!(gate.enter(&one, true).is_some());
         gate.open(&one);
         assert!(gate.enter(&one, false).is_some());
         assert!(lock(&gate.databases).is_empty());

@@ -16,8 +16,29 @@ use std::path::{Path, PathBuf};
 /// What the helper says when all transactions are open.
 pub const OPEN: &str = "open";
 
+/// How much a comparison looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ComparisonDepth {
+    /// The rows of all tables.
+    #[default]
+    Rows,
+    /// Also what nobody reads as rows: pages, free pages, and that each index has what its table has.
+    Structure,
+}
+
+impl ComparisonDepth {
+    /// What the helper is told.
+    #[must_use]
+    pub fn line(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Structure => "structure",
+        }
+    }
+}
+
 /// The result of a comparison.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContentComparison {
     /// What the primary has.
     pub tables: u64,
@@ -26,6 +47,10 @@ pub struct ContentComparison {
     pub hash: String,
     /// The first table that differs in each replica, in their order; none where all is equal.
     pub replicas: Vec<Option<ContentDifference>>,
+    /// What is wrong with the structure of each, the primary first. One that is damaged is not compared. Empty if only rows were
+    /// looked at.
+    #[serde(default)]
+    pub damage: Vec<Option<String>>,
 }
 
 /// A table that differs, and between which keys.
@@ -57,24 +82,60 @@ pub fn compare(paths: &[PathBuf], input: &mut impl BufRead, output: &mut impl Wr
     let Some((primary, replicas)) = open.split_first() else {
         return Err(Error::new(Code::Internal, "there is nothing to compare"));
     };
-    let report = compare_all(primary, replicas).map_err(|error| sqlite(&paths[0], error))?;
+    let damage: Vec<Option<String>> = match line.trim() {
+        line if line == ComparisonDepth::Structure.line() => open.iter().map(find_damage).collect(),
+        _ => Vec::new(),
+    };
+    let report = if damage.first().is_some_and(Option::is_some) {
+        ContentComparison {
+            replicas: vec![None; replicas.len()],
+            damage,
+            ..ContentComparison::default()
+        }
+    } else {
+        compare_all(primary, replicas, damage).map_err(|error| sqlite(&paths[0], error))?
+    };
     let text = serde_json::to_string(&report)
         .map_err(|error| Error::new(Code::Internal, "a comparison cannot be written").caused_by(error))?;
     writeln!(output, "{text}").map_err(spoken)
 }
 
 /// Compares databases of this process's own user, the primary first, as they are now.
-pub fn compare_now(paths: &[PathBuf]) -> Result<ContentComparison> {
+pub fn compare_now(paths: &[PathBuf], depth: ComparisonDepth) -> Result<ContentComparison> {
     let mut output = Vec::new();
-    compare(paths, &mut b"go on\n".as_slice(), &mut output)?;
+    compare(paths, &mut format!("{}\n", depth.line()).as_bytes(), &mut output)?;
     let text = String::from_utf8_lossy(&output).into_owned();
     let path = paths.first().cloned().unwrap_or_default();
     parse_answer(&path, text.lines().nth(1).unwrap_or_default())
 }
 
-fn compare_all(primary: &Connection, replicas: &[Connection]) -> rusqlite::Result<ContentComparison> {
+/// What SQLite finds first in a whole check of a database; none if it is sound, or has an expression in its schema that only
+/// libSQL knows.
+fn find_damage(connection: &Connection) -> Option<String> {
+    let verdict = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
+    match verdict {
+        Ok(verdict) if verdict == "ok" => None,
+        // The first line says in which database, of which there is one.
+        Ok(verdict) => Some(
+            verdict
+                .trim_start_matches("*** in database main ***")
+                .trim()
+                .replace('\n', "; "),
+        ),
+        Err(rusqlite::Error::SqlInputError { .. }) => None,
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// Compares the rows of databases. `damage` says what is wrong with those that are left out, the primary first.
+fn compare_all(
+    primary: &Connection,
+    replicas: &[Connection],
+    damage: Vec<Option<String>>,
+) -> rusqlite::Result<ContentComparison> {
+    let is_damaged = |n: usize| damage.get(n + 1).is_some_and(Option::is_some);
     let mut names: BTreeSet<String> = tables(primary)?.into_iter().collect();
-    for replica in replicas {
+    for (_, replica) in replicas.iter().enumerate().filter(|(n, _)| !is_damaged(*n)) {
         names.extend(tables(replica)?);
     }
     let mut report = ContentComparison {
@@ -82,6 +143,7 @@ fn compare_all(primary: &Connection, replicas: &[Connection]) -> rusqlite::Resul
         rows: 0,
         hash: String::new(),
         replicas: vec![None; replicas.len()],
+        damage: Vec::new(),
     };
     let mut whole = Context::new(&SHA256);
     for name in std::iter::once(SCHEMA.to_owned()).chain(names) {
@@ -92,8 +154,8 @@ fn compare_all(primary: &Connection, replicas: &[Connection]) -> rusqlite::Resul
             report.tables += 1;
             report.rows += rows.unwrap_or(0);
         }
-        for (replica, difference) in replicas.iter().zip(&mut report.replicas) {
-            if difference.is_none() && hash_table(replica, &name)?.0 != hash {
+        for (n, (replica, difference)) in replicas.iter().zip(&mut report.replicas).enumerate() {
+            if difference.is_none() && !is_damaged(n) && hash_table(replica, &name)?.0 != hash {
                 let keys = differing_keys(primary, replica, &name)?;
                 *difference = Some(ContentDifference {
                     table: name.clone(),
@@ -103,6 +165,7 @@ fn compare_all(primary: &Connection, replicas: &[Connection]) -> rusqlite::Resul
         }
     }
     report.hash = hex(whole.finish().as_ref());
+    report.damage = damage;
     Ok(report)
 }
 
@@ -309,6 +372,43 @@ mod tests {
         assert!(report.tables >= 4 && report.rows >= 54, "{report:?}");
         assert_eq!(report.hash.len(), 64);
         assert_eq!(compared("").hash, report.hash);
+    }
+
+    #[test]
+    fn deep_comparison_finds_an_index_that_lacks_a_row() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = ["primary", "replica"].map(|name| dir.path().join(name));
+        let mut root = 0;
+        for path in &paths {
+            let connection = Connection::open(path).unwrap();
+            connection.execute_batch(CONTENT).unwrap();
+            connection.execute_batch("CREATE INDEX i ON t(b)").unwrap();
+            root = connection
+                .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'i'", [], |row| {
+                    row.get::<_, u32>(0)
+                })
+                .unwrap();
+        }
+        let mut bytes = std::fs::read(&paths[1]).unwrap();
+        let root = usize::try_from(root).unwrap();
+        let page = (root - 1) * 4096..root * 4096;
+        let at = bytes[page.clone()]
+            .windows(5)
+            .position(|window| window == b"row 9")
+            .unwrap();
+        bytes[page.start + at + 2] = b'x';
+        std::fs::write(&paths[1], bytes).unwrap();
+        let rows = compare_now(&paths, ComparisonDepth::Rows).unwrap();
+        assert_eq!((rows.replicas, rows.damage), (vec![None], vec![]));
+        let deep = compare_now(&paths, ComparisonDepth::Structure).unwrap();
+        assert_eq!(deep.damage[0], None);
+        let found = deep.damage[1].as_ref().unwrap();
+        assert!(found.contains("index i"), "{found}");
+        // Nothing is compared with a primary that is damaged.
+        let paths = [paths[1].clone(), paths[0].clone()];
+        let deep = compare_now(&paths, ComparisonDepth::Structure).unwrap();
+        assert!(deep.damage[0].is_some() && deep.damage[1].is_none());
+        assert_eq!((deep.rows, deep.replicas), (0, vec![None]));
     }
 
     #[test]

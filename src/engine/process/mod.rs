@@ -410,17 +410,12 @@ impl Shared {
         tracing::warn!(%location, %group, database, %role, %cause, %last, "{what}");
     }
 
+    /// The error of a program that cannot be used now. Its own words stay in its log: they are not for users of a database, who read
+    /// this, too.
     fn trouble(&self, what: &str) -> Error {
-        let lines = self.log.last_lines();
-        let error = Error::new(Code::Unavailable, format!("{} {what}", lock(&self.label)));
         let log = self.log.path().display();
-        if lines.is_empty() {
-            error.hint(format!("torso will restart it; see {log}"))
-        } else {
-            error
-                .caused_by(lines.join("\n"))
-                .hint(format!("it is tried again; its whole log is {log}"))
-        }
+        Error::new(Code::Unavailable, format!("{} {what}", lock(&self.label)))
+            .hint(format!("it is tried again; its log is {log}"))
     }
 }
 

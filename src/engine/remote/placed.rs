@@ -247,6 +247,10 @@ impl Engine for PlacedEngine {
         self.local.copy_again(from, to)
     }
 
+    fn note_missing(&self, id: &str, is_missing: bool) {
+        self.local.note_missing(id, is_missing);
+    }
+
     fn note_compared(&self, replica: &Site, is_equal: bool) {
         if !self.is_remote(replica) {
             self.local.note_compared(replica, is_equal);

@@ -158,6 +158,15 @@ impl Engine for SqldEngine {
         self.note_comparison(replica, is_equal);
     }
 
+    fn note_missing(&self, id: &str, is_missing: bool) {
+        let mut missing = lock(&self.shared.missing);
+        if is_missing {
+            missing.insert(id.to_owned());
+        } else {
+            missing.remove(id);
+        }
+    }
+
     fn serve_alone(&self, at: &Site) -> Result<()> {
         self.serve_copy(at)
     }
@@ -321,7 +330,7 @@ impl LocalFiles for SqldEngine {
 
     fn open_content(&self, primary: &Site, replicas: &[Site]) -> Result<OpenContent> {
         let open = self.open_at_one_position(primary, replicas)?;
-        Ok(Box::new(move || open.run()))
+        Ok(Box::new(move |depth| open.run(depth)))
     }
 
     fn set_aside(&self, at: &Site) -> Result<PathBuf> {

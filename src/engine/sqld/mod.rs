@@ -71,7 +71,7 @@ use common::Common;
 use excess::Allowance;
 use node::Node;
 use role::{InstanceConfig, ProcessRole};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -132,6 +132,8 @@ struct Shared {
     files: FileEngineLock,
     watchdog: Watchdog,
     canary: CanaryTask,
+    /// The ids of databases that have no primary, and of which none can be made.
+    missing: Mutex<BTreeSet<String>>,
     /// Directories whose files are being taken away: no process is started over them.
     retired: Mutex<HashSet<PathBuf>>,
     /// Set once, under the lock of `nodes`. From then on nothing is started.
@@ -183,6 +185,7 @@ impl SqldEngine {
                 files: FileEngineLock::default(),
                 watchdog,
                 canary,
+                missing: Mutex::default(),
                 retired: Mutex::default(),
                 closed: AtomicBool::new(false),
             }),
@@ -268,14 +271,17 @@ impl SqldEngine {
         self.shared.shutdown();
     }
 
-    /// The ids of databases that are not served because their files are damaged, and why.
+    /// The ids of databases that are not served because their files are missing or damaged, and why.
     #[must_use]
     pub fn all_damaged(&self) -> BTreeMap<String, Damage> {
         let nodes: Vec<_> = lock(&self.shared.nodes).values().cloned().collect();
         let primaries = nodes.iter().filter(|node| node.place == ProcessRole::Primary);
         let damaged = primaries.flat_map(|node| node.health().all_damaged());
-        damaged
-            .map(|(instance, damage)| (super::database_of_instance(&instance).0.to_owned(), damage))
+        let damaged = damaged.map(|(instance, damage)| (super::database_of_instance(&instance).0.to_owned(), damage));
+        let missing = lock(&self.shared.missing).clone().into_iter();
+        missing
+            .map(|id| (id, Damage::missing("is missing")))
+            .chain(damaged)
             .collect()
     }
 

@@ -8,6 +8,7 @@ use crate::control::ControlPlane;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::promotion::ForcedPromotion;
 use crate::control::types::{Instance, InstanceState, Seed};
+use crate::control::verification::VerificationRequest;
 use crate::error::{Code, Error, Result};
 use serde::Deserialize;
 use std::time::{Duration, Instant};
@@ -103,15 +104,9 @@ pub(super) fn force_promotion(call: &OperationCall<'_>) -> Result<ApiReply> {
     one(&call.plane()?.force_promotion(&name(call)?, &request)?)
 }
 
-#[derive(Deserialize)]
-struct VerifyBody {
-    #[serde(default)]
-    repair: bool,
-}
-
 pub(super) fn verify(call: &OperationCall<'_>) -> Result<ApiReply> {
-    let VerifyBody { repair } = call.body()?;
-    ApiReply::of("verification", &call.plane()?.verify_database(&name(call)?, repair)?)
+    let request: VerificationRequest = call.body()?;
+    ApiReply::of("verification", &call.plane()?.verify_database(&name(call)?, request)?)
 }
 
 #[derive(Deserialize)]

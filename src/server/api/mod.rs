@@ -237,6 +237,9 @@ async fn perform(
     body: Body,
 ) -> Result<ApiReply> {
     let (hosted, caller) = (Arc::clone(hosted), caller.clone());
+    if parts.method == HttpMethod::DELETE {
+        hosted.make_room_to_delete();
+    }
     match handler {
         OperationHandler::Call(answer) => {
             let body = body::whole(body).await?;

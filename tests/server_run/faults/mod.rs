@@ -21,7 +21,7 @@ mod losses;
 
 use super::{Deployment, number};
 use crate::support::World;
-use ballast::Disk;
+pub use ballast::Disk;
 use clients::Subject;
 use figures::Figures;
 use history::{History, Totals};

@@ -174,9 +174,19 @@ fn bring(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&LocationCode>, w
             view.plane.engine.release(&site(view, id, row.as_ref(), from));
         }
     }
+    let is_missing = !stands && is_missing(want.as_ref(), &observed, &report);
+    view.plane.engine.note_missing(id.as_str(), is_missing);
     let is_done = stands && report.failures.is_empty() && only.is_none();
     record_done(catalog, id, is_done, &spared_or_gone, &discarded)?;
     Ok(report)
+}
+
+/// Whether the wanted primary is not there, although its location is, and nothing was tried in vain to make it.
+fn is_missing(want: Option<&WantedDatabase>, observed: &ObservedDatabase, report: &ReconcileReport) -> bool {
+    want.is_some_and(|want| {
+        let mut failed = report.failures.iter().chain(&report.away);
+        !observed.at.contains_key(&want.primary) && !failed.any(|(at, _)| *at == want.primary)
+    })
 }
 
 /// Whether another machine takes a step by itself, which then hears of it.

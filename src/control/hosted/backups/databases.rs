@@ -105,10 +105,8 @@ impl<'a> DatabaseCopies<'a> {
             return Ok(earlier.clone());
         }
         let created_at = Timestamp::now();
-        let (location, site) = choose_site(engine.as_ref(), placed, &position);
         let copy = self.staging.join("database");
-        disk::remove(&copy)?;
-        engine.local_files(site)?.export(site, &copy)?;
+        let location = export_anywhere(engine.as_ref(), placed, &position, &copy)?;
         let subject = BackupSubject::Database(DatabaseSubject {
             id: placed.id.to_string(),
             name: placed.name.to_string(),
@@ -180,17 +178,32 @@ fn to_text(position: &Position) -> Option<String> {
         .flatten()
 }
 
-/// A replica that is where the primary is, else the primary.
-fn choose_site<'p>(engine: &dyn Engine, placed: &'p Placed, position: &Position) -> (String, &'p Site) {
+/// Copies a database at a replica that is where the primary is, else at the primary. A replica that cannot be copied all the same, such
+/// as one whose process has not made its file again since the start, is passed over. Returns the location of what was copied.
+fn export_anywhere(engine: &dyn Engine, placed: &Placed, position: &Position, to: &Path) -> Result<String> {
     let is_current = |site: &Site| {
         let running = engine.running(site).ok().flatten();
-        let is_here = engine.local_files(site).is_ok();
-        running.filter(|_| is_here).is_some_and(|running| {
+        let has_file = engine.local_files(site).is_ok_and(|files| files.path(site).is_file());
+        running.filter(|_| has_file).is_some_and(|running| {
             running.damage.is_none()
                 && matches!(&running.role, InstanceRole::Replica { position: own, altered: false, .. } if own == position)
         })
     };
-    let mut replicas = placed.sites.iter().skip(1);
-    let (location, site) = replicas.find(|(_, site)| is_current(site)).unwrap_or(&placed.sites[0]);
-    (location.to_string(), site)
+    let export = |site: &Site| {
+        disk::remove(to)?;
+        engine.local_files(site)?.export(site, to)
+    };
+    for (location, site) in placed.sites.iter().skip(1).filter(|(_, site)| is_current(site)) {
+        match export(site) {
+            Ok(()) => return Ok(location.to_string()),
+            Err(error) if matches!(error.code(), Code::DiskFull | Code::Interrupted) => return Err(error),
+            Err(error) => {
+                let (database, cause) = (&placed.name, error.full_message());
+                tracing::debug!(%database, %location, %cause, "a replica cannot be copied for a backup; the primary is");
+            }
+        }
+    }
+    let (location, primary) = &placed.sites[0];
+    export(primary)?;
+    Ok(location.to_string())
 }

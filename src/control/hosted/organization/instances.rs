@@ -9,7 +9,7 @@ use crate::control::hosted::{Engines, NewAuditEntry};
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::promotion::ForcedPromotion;
 use crate::control::types::{Connection, Database, Instance, Role, Seed, Synced};
-use crate::control::verification::Verification;
+use crate::control::verification::{Verification, VerificationRequest};
 use crate::control::{DatabaseOperations as _, InstanceOperations, MaintenanceOperations as _};
 use crate::error::{Code, Error, Result};
 use serde_json::json;
@@ -101,14 +101,14 @@ impl InstanceOperations for OrganizationPlane<'_> {
         })
     }
 
-    fn verify_database(&self, name: &DatabaseName, repair: bool) -> Result<Verification> {
+    fn verify_database(&self, name: &DatabaseName, request: VerificationRequest) -> Result<Verification> {
         let entry = NewAuditEntry::new(
             "db-verify",
             format!("checked the replicas of database {name}"),
-            json!({ "database": name, "repair": repair }),
+            json!({ "database": name, "repair": request.repair, "deep": request.deep }),
         );
         self.change_database(Action::ConfigureDatabase, name, entry, |plane| {
-            let verified = plane.verify_behind(name, repair, &self.barrier())?;
+            let verified = plane.verify_behind(name, request, &self.barrier())?;
             if let Some(id) = plane.id_of(name)? {
                 self.shared.note_verified(id.as_str(), &verified);
             }

@@ -21,6 +21,10 @@ impl WriteBarrier for OrganizationBarrier<'_> {
         self.shared.write_gate.close(ids);
     }
 
+    fn block(&self, ids: &[DatabaseId]) {
+        self.shared.write_gate.block(ids);
+    }
+
     fn open(&self, ids: &[DatabaseId], now: &[Placed]) {
         self.shared.publish_placed(self.organization, now);
         ids.iter().for_each(|id| self.shared.write_gate.open(id));

@@ -10,7 +10,7 @@ use super::hostnames::Route;
 use super::organization::OrganizationBarrier;
 use super::store::{AccountStore, OrganizationRow};
 use super::{Hosted, Shared};
-use crate::control::verification::Verification;
+use crate::control::verification::{Verification, VerificationRequest};
 use crate::engine::{Engine as _, InstanceRole, Position};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
@@ -221,7 +221,7 @@ impl Shared {
             shared: self,
             organization: &organization,
         };
-        let verified = plane.verify_behind(&route.database, false, &barrier)?;
+        let verified = plane.verify_behind(&route.database, VerificationRequest::default(), &barrier)?;
         self.note_verified(route.id.as_str(), &verified);
         Ok(verified)
     }
