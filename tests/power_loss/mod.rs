@@ -7,7 +7,6 @@ mod disk_model;
 mod embedded;
 mod memory;
 mod recording;
-mod server;
 
 use disk_model::{DiskModel, DiskState, Survivors};
 use recording::Event;

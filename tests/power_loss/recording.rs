@@ -7,7 +7,6 @@ use crate::support::run::line_of;
 use crate::support::trace;
 use nix::libc;
 use nix::sys::ptrace;
-use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::io::{Read, Seek};
@@ -87,50 +86,6 @@ impl Recording {
             stderr: read(&mut stderr),
             status,
         }
-    }
-
-    /// Starts a command that goes on until [`RecordedProcess::stop`].
-    pub fn start(&self, command: Command, stdout: std::fs::File, stderr: std::fs::File) -> RecordedProcess {
-        let mut recorder = Recorder::of(self);
-        let (told, root) = std::sync::mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            let line = line_of(&command);
-            let root = trace::spawn(command, &stdout, &stderr, &line);
-            told.send(root).unwrap();
-            recorder.follow(root);
-        });
-        RecordedProcess {
-            root: root.recv().unwrap(),
-            thread: Some(thread),
-        }
-    }
-}
-
-/// A program that is being recorded.
-pub struct RecordedProcess {
-    root: Pid,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl RecordedProcess {
-    /// Has the program end in order, with all its children.
-    pub fn stop(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
-        // It may have ended by itself. As long as the thread follows it, the number is nobody else's.
-        if !thread.is_finished() {
-            let _ = kill(self.root, Signal::SIGTERM);
-        }
-        thread.join().unwrap();
-    }
-}
-
-impl Drop for RecordedProcess {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
