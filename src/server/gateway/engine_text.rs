@@ -22,6 +22,11 @@ const FORWARDING: [&[u8]; 2] = [
 /// How an error begins inside of an answer of JSON. Quotes in values are escaped there, so no value has this.
 const ERROR: &[u8] = br#"{"message":""#;
 
+/// What the path of a database's file has, the end of that path, and how far after one another these are at most.
+const DATABASES: &[u8] = b"/sqld/dbs/";
+const FILE: &[u8] = b"/data";
+const FARTHEST: usize = 1_000;
+
 /// What stands in the place of each byte of a path: answers keep their length, which was told before.
 const HIDDEN: u8 = b'*';
 
@@ -50,38 +55,52 @@ impl PathFilter {
         }
     }
 
-    /// An answer without paths in its errors. Rows stay as they are.
+    /// An answer without paths in its errors. Rows stay as they are, but for paths of databases: `PRAGMA database_list` has them.
     pub fn hide(&self, answer: Bytes, part: ErrorPart) -> Bytes {
         if self.directory.find(&answer).is_none() {
             return answer;
         }
         let mut bytes = answer.to_vec();
         match part {
-            ErrorPart::All => self.hide_in(&mut bytes),
+            ErrorPart::All => self.hide_in(&mut bytes, &|rest| Some(path_end(rest))),
             ErrorPart::Messages => {
+                self.hide_in(&mut bytes, &database_path_end);
                 let begins: Vec<usize> = memmem::find_iter(&answer, ERROR).map(|at| at + ERROR.len()).collect();
                 for begin in begins {
                     let end = begin + string_end(&answer[begin..]);
-                    self.hide_in(&mut bytes[begin..end]);
+                    self.hide_in(&mut bytes[begin..end], &|rest| Some(path_end(rest)));
                 }
             }
         }
         Bytes::from(bytes)
     }
 
-    fn hide_in(&self, text: &mut [u8]) {
+    /// Hides the paths below the directory of which `end` says, from what follows the directory, where they end there.
+    fn hide_in(&self, text: &mut [u8], end: &dyn Fn(&[u8]) -> Option<usize>) {
         let mut from = 0;
         while let Some(at) = text.get(from..).and_then(|rest| self.directory.find(rest)) {
             let begin = from + at;
-            let rest = &text[begin..];
-            let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`,;:()<>\\".contains(byte);
-            let end = begin + rest.iter().position(ends).unwrap_or(rest.len());
-            // A path may have such a character itself, so at least the directory goes.
-            let end = end.max(begin + self.directory.needle().len());
-            text[begin..end].fill(HIDDEN);
-            from = end;
+            // A path may have a character itself that ends one, so at least the directory goes.
+            from = begin + self.directory.needle().len();
+            if let Some(length) = end(&text[from..]) {
+                from += length;
+                text[begin..from].fill(HIDDEN);
+            }
         }
     }
+}
+
+/// Where a path in a sentence ends.
+fn path_end(text: &[u8]) -> usize {
+    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`,;:()<>\\".contains(byte);
+    text.iter().position(ends).unwrap_or(text.len())
+}
+
+/// Where the path of a database's file ends, in whatever encoding; none where it is another path.
+fn database_path_end(text: &[u8]) -> Option<usize> {
+    let near = &text[..text.len().min(FARTHEST)];
+    let id = memmem::find(near, DATABASES)? + DATABASES.len();
+    Some(id + memmem::find(&near[id..], FILE)? + FILE.len())
 }
 
 /// Returns where a string of JSON ends, whose opening quote is before `text`; the length of `text` if it does not.
@@ -226,6 +245,10 @@ mod tests {
             hide("no /srv/torso/a/b, no /srv", ErrorPart::All),
             "no **************, no /srv"
         );
+        // What PRAGMA database_list answers.
+        let row = r#"{"rows":["main","/srv/torso/organizations/o/locations/ams/p/sqld/dbs/0a/data"],"x":1}"#;
+        let hidden = format!(r#"{{"rows":["main","{}"],"x":1}}"#, "*".repeat(59));
+        assert_eq!(hide(row, ErrorPart::Messages), hidden);
         let whole = "no such column: /srv/other";
         assert_eq!(hide(whole, ErrorPart::All), whole);
         // A value that looks like an error has its quotes escaped.

@@ -7,8 +7,8 @@ use crate::sql::text::value_to_text;
 
 /// Names of the attached databases, `main` first.
 pub fn database_names(shell: &mut Shell<'_>) -> ShellResult<Vec<String>> {
-    let rows = shell.ask("SELECT name FROM pragma_database_list", &[])?;
-    Ok(rows.iter().map(|row| value_to_text(&row[0])).collect())
+    let rows = shell.ask("PRAGMA database_list", &[])?;
+    Ok(rows.iter().map(|row| value_to_text(&row[1])).collect())
 }
 
 pub fn databases(shell: &mut Shell<'_>, _: &CommandCall) -> ShellResult {

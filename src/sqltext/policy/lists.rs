@@ -315,6 +315,9 @@ const fn pragma(name: &'static str, value: PragmaValue, read_by_all: bool) -> Pr
 
 use PragmaValue::{EngineRefuses, Selects, SetsConnection, Writes};
 
+/// The pragma that names the files of databases. The gateway hides where they are in its answers.
+pub const DATABASE_LIST: &str = "database_list";
+
 /// Pragmas that libSQL server 0.24.32 answers (`query_analysis.rs`).
 pub const PRAGMAS: &[Pragma] = &[
     pragma("analysis_limit", EngineRefuses, false),
@@ -329,7 +332,7 @@ pub const PRAGMAS: &[Pragma] = &[
     pragma("collation_list", Selects, false),
     pragma("compile_options", Selects, true),
     pragma("data_version", Selects, false),
-    pragma("database_list", Selects, true),
+    pragma(DATABASE_LIST, Selects, true),
     pragma("defer_foreign_keys", SetsConnection, false),
     pragma("encoding", EngineRefuses, true),
     pragma("foreign_key_check", Selects, false),

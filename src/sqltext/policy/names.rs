@@ -41,7 +41,8 @@ fn is_user_table(name: &str) -> bool {
 /// the indexes of constraints.
 fn is_engine_table(name: &str) -> bool {
     if let Some(pragma) = name.strip_prefix("pragma_") {
-        return lists::find_pragma(pragma).is_some();
+        // As a table, its column with the path of a file could go anywhere in an answer.
+        return pragma != lists::DATABASE_LIST && lists::find_pragma(pragma).is_some();
     }
     lists::contains(lists::SYSTEM_TABLES, name)
         || lists::contains(lists::TABLE_MODULES, name)

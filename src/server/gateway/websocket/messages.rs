@@ -63,10 +63,7 @@ pub fn filter_message(paths: &PathFilter, is_replica: bool, message: Message) ->
     } else {
         bytes.clone()
     };
-    let filtered = match (encoding, part) {
-        (Encoding::Protobuf, ErrorPart::Messages) => restored,
-        _ => paths.hide(restored, part),
-    };
+    let filtered = paths.hide(restored, part);
     match encoding {
         _ if filtered == bytes => message,
         Encoding::Json => String::from_utf8(filtered.to_vec()).map_or(message, Message::text),
