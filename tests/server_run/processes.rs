@@ -1,14 +1,17 @@
 //! What `torso server` says and does about its database processes: those that do not run, those that cannot be confined,
 //! and statements that take too much.
 
-use super::{Deployment, signal, until};
+use super::{Database, Deployment, signal, until};
 use crate::support::server::Server;
 use crate::support::{World, installed, sqld, world::TORSO};
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 /// Runs a program whose system calls for Landlock fail as on a kernel without it (seccomp, by number: the same on every
 /// processor).
@@ -173,6 +176,21 @@ fn statement_that_takes_too_long_is_ended_and_its_neighbours_go_on() {
     );
     assert_eq!(other.value("SELECT 7").unwrap(), "7");
     assert_eq!(app.value("SELECT 8").unwrap(), "8");
+    // So does one whose rows come slowly, and one over a socket whose client sends all before it reads an answer.
+    let slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i % 100000 = 0";
+    for sql in [endless, slow] {
+        let lines = cursor_lines(&app, sql);
+        assert!(lines.last().unwrap().contains("TIMEOUT"), "{lines:?}");
+        let end = end_of_socket(&app, sql);
+        assert!(end.contains("--statement-timeout"), "{end}");
+    }
+    until(
+        "the statements are ended",
+        || ticks_in(pid, Duration::from_millis(500)),
+        |ticks| *ticks < 10,
+    );
+    // Longer than such a statement may compute before its process is ended for it.
+    std::thread::sleep(Duration::from_secs(12));
     assert_eq!(deployment.process_in("ams"), Some(pid), "the process was ended for it");
     // A call of a function cannot be stopped: the process is ended, and comes back.
     let call =
@@ -190,6 +208,41 @@ fn statement_that_takes_too_long_is_ended_and_its_neighbours_go_on() {
     );
     let log = deployment.log();
     assert!(log.contains("a statement has run for"), "{log}");
+}
+
+/// The lines of a cursor's answer.
+fn cursor_lines(database: &Database, sql: &str) -> Vec<String> {
+    let request = database.client.post(format!("{}/v3/cursor", database.url));
+    let body = json!({ "batch": { "steps": [{ "stmt": { "sql": sql } }] } });
+    let answer = request.bearer_auth(&database.token).json(&body).send().unwrap();
+    answer.text().unwrap().lines().map(str::to_owned).collect()
+}
+
+/// Why a socket ends on which a statement was sent together with all that comes before it.
+fn end_of_socket(database: &Database, sql: &str) -> String {
+    let mut request = format!("{}/", database.url.replacen("http://", "ws://", 1))
+        .into_client_request()
+        .unwrap();
+    let headers = request.headers_mut();
+    headers.insert("sec-websocket-protocol", "hrana3".parse().unwrap());
+    let stream = TcpStream::connect(request.uri().authority().unwrap().to_string()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let (mut socket, _) = tungstenite::client(request, stream).unwrap();
+    let request =
+        |id: u8, request: Value| json!({ "type": "request", "request_id": id, "request": request }).to_string();
+    for message in [
+        json!({ "type": "hello", "jwt": database.token }).to_string(),
+        request(1, json!({ "type": "open_stream", "stream_id": 1 })),
+        request(2, json!({ "type": "execute", "stream_id": 1, "stmt": { "sql": sql } })),
+    ] {
+        socket.send(Message::text(message)).unwrap();
+    }
+    loop {
+        match socket.read().unwrap() {
+            Message::Close(end) => return end.unwrap().reason.to_string(),
+            answer => assert!(!answer.to_string().contains("error"), "{answer}"),
+        }
+    }
 }
 
 /// The processor time that a process takes within some time, in hundredths of a second.

@@ -10,7 +10,7 @@ use super::primary_errors::ErrorRestorer;
 use super::read_answer::AnswerBody;
 use super::streams::{StreamKind, StreamRead, StreamSlot, StreamState};
 use super::upstream::connections::UpstreamBody;
-use super::upstream::{WaitState, lost, no_primary};
+use super::upstream::{WaitState, lost, no_primary, took_too_long};
 use crate::control::hosted::{PendingWrite, Route};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -19,7 +19,7 @@ use serde_json::json;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes of a process's error that are read.
 const LONGEST_ERROR: usize = 64 << 10;
@@ -41,6 +41,9 @@ pub(super) struct ResponseBody {
     bytes: u64,
     /// The answer is lines of JSON, and the last of them is complete.
     between_lines: Option<bool>,
+    /// How long the process was waited for before the last piece, and since when it is now.
+    waited: Duration,
+    waiting_since: Option<Instant>,
     /// Watches over the silence since the last piece.
     watch: Option<Pin<Box<dyn Future<Output = StreamEnd> + Send>>>,
     ended: bool,
@@ -92,6 +95,8 @@ impl ResponseBody {
             _permit: permit,
             bytes: 0,
             between_lines: lines.then_some(true),
+            waited: Duration::ZERO,
+            waiting_since: None,
             watch: None,
             ended: false,
             labelled: None,
@@ -205,14 +210,61 @@ impl ResponseBody {
     fn watch(&self) -> Pin<Box<dyn Future<Output = StreamEnd> + Send>> {
         let (core, route) = (Arc::clone(&self.core), Arc::clone(&self.route));
         let to_primary = self.kind == EndpointKind::Proxy;
+        // A statement whose rows come slowly computes as long as one with a single row.
+        let patience = match self.kind {
+            EndpointKind::Call | EndpointKind::Cursor => core.limits.answer.saturating_sub(self.waited),
+            _ => core.limits.answer,
+        };
         let wait = WaitState::new(self.is_query);
         Box::pin(async move {
-            let silence = tokio::time::sleep(core.limits.answer);
+            let silence = tokio::time::sleep(patience);
             match core.upstream.while_well(&route, to_primary, wait, silence).await {
                 Ok(()) => StreamEnd::Silence,
                 Err(error) => StreamEnd::Away(error),
             }
         })
+    }
+
+    /// A piece of the process's answer as the client gets it.
+    fn pass_on(&mut self, mut frame: Frame<Bytes>) -> Frame<Bytes> {
+        self.watch = None;
+        if let Some(format) = self.labelled.take_if(|_| frame.is_data()) {
+            frame = frame.map_data(|data| self.label(format, data));
+        }
+        if !matches!(self.kind, EndpointKind::Dump | EndpointKind::Sync) {
+            frame = frame.map_data(|data| self.core.paths.hide(data, self.errors));
+        }
+        let has_words = !matches!(self.kind, EndpointKind::Dump | EndpointKind::Sync);
+        if let Some(data) = frame.data_ref().filter(|_| has_words) {
+            if mentions_damage(data) {
+                self.core.hosted.suspect(&self.route);
+            }
+            if mentions_missing_table(data) {
+                self.core.hosted.check_file(&self.route);
+            }
+        }
+        if let Some(restorer) = &mut self.restorer {
+            frame = frame.map_data(|data| restorer.push(data));
+        }
+        if let Some(data) = frame.data_ref().filter(|data| !data.is_empty()) {
+            self.bytes += data.len() as u64;
+            if let Some(between) = &mut self.between_lines {
+                *between = data.ends_with(b"\n");
+            }
+        }
+        frame
+    }
+
+    /// Counts how long the process is waited for.
+    fn note_wait(&mut self, is_pending: bool) {
+        match (is_pending, self.waiting_since) {
+            (true, None) => self.waiting_since = Some(Instant::now()),
+            (false, Some(since)) => {
+                self.waited += since.elapsed();
+                self.waiting_since = None;
+            }
+            _ => {}
+        }
     }
 
     /// An error as the last line, for a client that reads rows line by line.
@@ -243,39 +295,13 @@ impl HttpBody for ResponseBody {
             Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
             None => Pin::new(&mut this.inner).poll_frame(context),
         };
+        this.note_wait(next.is_pending());
         match next {
             Poll::Ready(Some(Ok(_))) if !this.is_allowed() => {
                 this.ended = true;
                 Poll::Ready(Some(Err(axum::Error::new("the token is not valid any more"))))
             }
-            Poll::Ready(Some(Ok(mut frame))) => {
-                this.watch = None;
-                if let Some(format) = this.labelled.take_if(|_| frame.is_data()) {
-                    frame = frame.map_data(|data| this.label(format, data));
-                }
-                if !matches!(this.kind, EndpointKind::Dump | EndpointKind::Sync) {
-                    frame = frame.map_data(|data| this.core.paths.hide(data, this.errors));
-                }
-                let has_words = !matches!(this.kind, EndpointKind::Dump | EndpointKind::Sync);
-                if let Some(data) = frame.data_ref().filter(|_| has_words) {
-                    if mentions_damage(data) {
-                        this.core.hosted.suspect(&this.route);
-                    }
-                    if mentions_missing_table(data) {
-                        this.core.hosted.check_file(&this.route);
-                    }
-                }
-                if let Some(restorer) = &mut this.restorer {
-                    frame = frame.map_data(|data| restorer.push(data));
-                }
-                if let Some(data) = frame.data_ref().filter(|data| !data.is_empty()) {
-                    this.bytes += data.len() as u64;
-                    if let Some(between) = &mut this.between_lines {
-                        *between = data.ends_with(b"\n");
-                    }
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(this.pass_on(frame)))),
             Poll::Ready(Some(Err(_))) if this.between_lines == Some(true) => {
                 this.ended = true;
                 let error = if this.route.is_primary { lost() } else { no_primary() };
@@ -299,6 +325,10 @@ impl HttpBody for ResponseBody {
                 match (end, this.between_lines) {
                     (StreamEnd::Away(error), Some(true)) => Poll::Ready(Some(Ok(Frame::data(this.last_line(&error))))),
                     (StreamEnd::Away(error), _) => Poll::Ready(Some(Err(axum::Error::new(error.message)))),
+                    (StreamEnd::Silence, Some(true)) => {
+                        let error = took_too_long(this.core.limits.answer);
+                        Poll::Ready(Some(Ok(Frame::data(this.last_line(&error)))))
+                    }
                     (StreamEnd::Silence, _) => Poll::Ready(Some(Err(axum::Error::new("the database does not answer")))),
                 }
             }
