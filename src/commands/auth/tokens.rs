@@ -101,7 +101,8 @@ impl View for Tokens {
 
 /// Create an API token and print it once
 ///
-/// Without --scope it may do all that you may. --org restricts it to an organization, --group to one group there.
+/// Without --scope it may do all that you may. --org restricts it to an organization, --group to one group there. With --group,
+/// name what it may do: --scope, --read-only or --full-access.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso auth api-tokens mint ci --expiration 90d > token.txt

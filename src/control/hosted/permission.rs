@@ -275,6 +275,14 @@ pub fn permission(rights: &Rights, action: Action, target: PermissionTarget<'_>)
     }
     let fits = match (&rights.group, target) {
         (None, _) | (Some(_), PermissionTarget::Visible) => true,
+        // What the token is for would be gone: the Platform API allows that to no token of a group.
+        (Some(_), PermissionTarget::Group(_)) if matches!(action, Action::DeleteGroup | Action::Transfer) => {
+            return Err(Error::new(
+                Code::Forbidden,
+                format!("the API token in use is for one group and may not {}", action.doing()),
+            )
+            .hint("use a token that is not limited to a group: torso auth api-tokens list"));
+        }
         (Some(own), PermissionTarget::Group(group)) => own == group,
         (Some(_), PermissionTarget::Organization) => false,
     };
@@ -398,7 +406,9 @@ mod tests {
         let (own, other): (GroupName, GroupName) = ("own".parse().unwrap(), "other".parse().unwrap());
         let limited = rights(MemberRole::Owner, Scopes::Everything, Some("own"));
         for &action in Action::ALL {
-            assert!(permission(&limited, action, PermissionTarget::Group(&own)).is_ok());
+            let ends_the_group = matches!(action, Action::DeleteGroup | Action::Transfer);
+            let of_own = permission(&limited, action, PermissionTarget::Group(&own));
+            assert_eq!(of_own.is_ok(), !ends_the_group, "{action:?}");
             assert!(permission(&limited, action, PermissionTarget::Visible).is_ok());
             for target in [PermissionTarget::Group(&other), PermissionTarget::Organization] {
                 let error = permission(&limited, action, target).unwrap_err();

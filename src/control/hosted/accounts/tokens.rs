@@ -35,8 +35,16 @@ impl ApiTokenOperations for CallerAccounts<'_> {
 
     fn list_api_tokens_after(&self, after: Option<&TokenName>, limit: usize) -> Result<ListPage<ApiToken>> {
         self.shared.write_uses();
-        let user = &self.caller.session.user_id;
-        let rows = self.records().api_token_page(user, after, limit.saturating_add(1))?;
+        let session = &self.caller.session;
+        let rows = match &session.group_uuid {
+            // A token of one group sees itself: what its owner may do elsewhere is not the group's business.
+            Some(_) if after.is_some() => Vec::new(),
+            Some(_) => {
+                let own = self.records().api_token(&session.user_id, session.token_name.as_str())?;
+                own.into_iter().collect()
+            }
+            None => self.records().api_token_page(&session.user_id, after, limit.saturating_add(1))?,
+        };
         let tokens = rows
             .into_iter()
             .map(|row| self.to_api_token(row))
@@ -114,7 +122,8 @@ impl CallerAccounts<'_> {
             let records = self.records();
             let mut rows = Vec::new();
             for row in records.api_tokens_of_organization(&organization.id)? {
-                if !sees_all && row.user_id != self.caller.session.user_id {
+                let is_other_of_group = rights.group.is_some() && row.id != self.caller.session.token_id;
+                if is_other_of_group || !sees_all && row.user_id != self.caller.session.user_id {
                     continue;
                 }
                 if let Some(user) = records.user_by_id(&row.user_id)? {
