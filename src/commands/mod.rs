@@ -228,7 +228,11 @@ pub fn run(args: Vec<OsString>) -> u8 {
         return completion::answer(args);
     }
     let args = args.into_iter().map(expand_home).collect();
-    let args = db::shell::set_words_apart(args);
+    let mut args = db::shell::set_words_apart(args);
+    // Its file may be called otherwise: by a version, or as a copy. Help and errors name what the docs name.
+    if let Some(program) = args.first_mut() {
+        *program = OsString::from("torso");
+    }
     let cli = match parse::parse(&args) {
         Ok(cli) => cli,
         Err(error) => return clap_errors::answer(&args, error),
