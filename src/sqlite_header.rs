@@ -61,6 +61,23 @@ pub fn size_of_whole_pages(path: &Path) -> Result<Option<u64>> {
     })
 }
 
+/// The bytes of the header.
+pub const LENGTH: usize = 100;
+
+/// The bytes that a file must have by its header, which may be more than it has. None where the header does not know: a program that
+/// does not count pages has changed the file last. What is in a log or journal beside the file is the caller's to look for.
+#[must_use]
+pub fn expected_size(header: &[u8; LENGTH]) -> Option<u64> {
+    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let page_size = match u64::from(u16::from_be_bytes([header[16], header[17]])) {
+        // The largest does not fit into two bytes.
+        1 => 1 << 16,
+        size => size,
+    };
+    // The count of pages is valid if the change counter is what it was when they were counted.
+    (number(24) == number(92)).then(|| u64::from(number(28)) * page_size)
+}
+
 /// What is added to the versions of a file that a server process has. No SQLite opens such a file.
 const SERVED: u8 = 0xd0;
 

@@ -146,19 +146,11 @@ pub fn check_header(path: &Path) -> Result<()> {
     if !header.starts_with(sqlite_header::MAGIC) {
         return refuse("it is not a SQLite database, or it is encrypted");
     }
-    if header.len() < 100 {
+    let Ok(header) = <&[u8; sqlite_header::LENGTH]>::try_from(header.as_slice()) else {
         return refuse("it is cut off within its header");
-    }
-    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let page_size = match u64::from(u16::from_be_bytes([header[16], header[17]])) {
-        1 => 65_536,
-        size => size,
     };
-    // The header's page count is valid if its version-valid-for number equals the change counter.
-    let pages = u64::from(number(28));
-    let trusted = number(24) == number(92);
-    let expected = pages * page_size;
-    if trusted && metadata.len() < expected && log_of(path).is_none() && journal_of(path).is_none() {
+    let expected = sqlite_header::expected_size(header).unwrap_or(0);
+    if metadata.len() < expected && log_of(path).is_none() && journal_of(path).is_none() {
         return refuse(&format!("it is cut off: it has {} of {expected} bytes", metadata.len()));
     }
     Ok(())

@@ -3,13 +3,15 @@
 use super::note::{self, Copy, ReplicaNote};
 use super::{COMPANIONS, changed_ns, file, position, sqlite, stat, unfinished, visible_damage};
 use crate::engine::disk::{self, with_suffix};
-use crate::engine::{Position, Site};
+use crate::engine::{Damage, Position, Site};
 use crate::error::{Code, Error, Result};
 use crate::sqlite_header;
+use crate::sqltext::FIND_DAMAGE;
+use crate::temporary_files::UnfinishedFile;
 use jiff::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -71,7 +73,7 @@ pub(super) fn backup(source: &Connection, from: &Path, to: &Path) -> Result<()> 
     {
         let backup = Backup::new(source, &mut copy).map_err(|error| sqlite(to, error))?;
         loop {
-            match backup.step(-1).map_err(|error| sqlite(to, error))? {
+            match backup.step(-1).map_err(|error| copy_failed(from, to, error))? {
                 StepResult::Done => break,
                 _ if std::time::Instant::now() < deadline => std::thread::sleep(Duration::from_millis(10)),
                 _ => {
@@ -85,7 +87,7 @@ pub(super) fn backup(source: &Connection, from: &Path, to: &Path) -> Result<()> 
     }
     let mode: String = copy
         .query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))
-        .map_err(|error| sqlite(to, error))?;
+        .map_err(|error| copy_failed(from, to, error))?;
     if mode != "delete" {
         return Err(Error::new(
             Code::Internal,
@@ -184,13 +186,15 @@ fn conclusive_position(at: &Site) -> Result<Position> {
 /// that there is at most an unaltered replica at `to`.
 pub(super) fn replicate(held: Option<&Connection>, from: &Site, to: &Site) -> Result<()> {
     let (source, target, unfinished) = (file(from), file(to), unfinished(to));
+    clear(&unfinished)?;
+    let _early_end = UnfinishedFile::begin(&unfinished);
     // Taken before the copy: a change meanwhile makes the replica look stale, never fresher than it is.
     let position = conclusive_position(from)?;
     let result = match held {
         Some(connection) => backup(connection, &source, &unfinished),
         None => open_source(&source).and_then(|connection| backup(&connection, &source, &unfinished)),
     };
-    if let Err(error) = result {
+    if let Err(error) = result.and_then(|()| check_sound(&unfinished, &source)) {
         // The old copy stays. A failure to clear only costs disk space.
         let _ = clear(&unfinished);
         return Err(error);
@@ -238,7 +242,32 @@ pub(super) fn replicate(held: Option<&Connection>, from: &Site, to: &Site) -> Re
 /// A consistent copy in a file of the caller's.
 pub(super) fn snapshot(from: &Site, to: &Path) -> Result<()> {
     let source = file(from);
-    backup(&open_source(&source)?, &source, to)
+    backup(&open_source(&source)?, &source, to)?;
+    check_sound(to, &source)
+}
+
+/// Fails where a copy is damaged, and so its source: it would take the place of a copy that may be the last good one.
+fn check_sound(copy: &Path, source: &Path) -> Result<()> {
+    let found = open(copy)?.query_row(FIND_DAMAGE, [], |row| row.get::<_, String>(0));
+    match found.optional() {
+        // Where the schema has an expression that only libSQL knows, its pages are all that was checked.
+        Ok(None) | Err(rusqlite::Error::SqlInputError { .. }) => Ok(()),
+        Ok(Some(verdict)) => {
+            let first = verdict.lines().next().unwrap_or_default();
+            Err(Damage::damaged(format!("is damaged: {first}")).to_error(source))
+        }
+        Err(error) => Err(copy_failed(source, copy, error)),
+    }
+}
+
+/// The error of a copy: what is no sound database is its source.
+fn copy_failed(source: &Path, copy: &Path, error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            Damage::damaged("is damaged").to_error(source).caused_by(error)
+        }
+        _ => sqlite(copy, error),
+    }
 }
 
 /// A seed must be a whole SQLite file: the magic, a size of whole pages, and nothing in a log or journal beside it.
@@ -287,6 +316,7 @@ pub(super) fn adopt(seed: &Path, at: &Site) -> Result<()> {
             }
             let unfinished = unfinished(at);
             clear(&unfinished)?;
+            let _early_end = UnfinishedFile::begin(&unfinished);
             std::fs::copy(seed, &unfinished)
                 .map_err(|error| Error::io(error, format!("cannot write {}", unfinished.display())))?;
             disk::set_mode(&unfinished, disk::PRIVATE)?;

@@ -122,6 +122,22 @@ pub(super) fn visible_damage(metadata: &Metadata) -> Option<Damage> {
     }
 }
 
+/// What is wrong with a file that has fewer bytes than its header says, with nothing beside it that has the rest.
+fn cut_off(path: &Path, header: &[u8; sqlite_header::LENGTH]) -> Result<Option<Damage>> {
+    let has = stat(path)?.map_or(0, |metadata| metadata.len());
+    let Some(expected) = sqlite_header::expected_size(header).filter(|expected| *expected > has) else {
+        return Ok(None);
+    };
+    for companion in ["-wal", "-journal"] {
+        if stat(&with_suffix(path, companion))?.is_some_and(|beside| beside.len() > 0) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Damage::damaged(format!(
+        "is cut off: it has {has} of {expected} bytes"
+    ))))
+}
+
 /// Makes sure that a location's directory exists.
 pub(super) fn present(at: &Site) -> Result<()> {
     if !at.external {
@@ -266,10 +282,11 @@ impl Engine for FileEngine {
         if running.damage.is_some() || running.role != InstanceRole::Primary {
             return Ok(running.damage);
         }
-        let mut header = [0; sqlite_header::MAGIC.len()];
-        let read = File::open(file(at)).and_then(|mut file| file.read_exact(&mut header));
+        let mut header = [0; sqlite_header::LENGTH];
+        let path = file(at);
+        let read = File::open(&path).and_then(|mut file| file.read_exact(&mut header));
         Ok(match read {
-            Ok(()) if header == *sqlite_header::MAGIC => None,
+            Ok(()) if header.starts_with(sqlite_header::MAGIC) => cut_off(&path, &header)?,
             Ok(()) => Some(Damage::damaged("is not a SQLite database")),
             Err(error) => Some(Damage::damaged(format!("cannot be read: {error}"))),
         })

@@ -452,3 +452,61 @@ fn file_url_of_an_odd_path_is_escaped() {
     let expected = format!("file:/tmp/%C3%A4%20%3F%23%25/{}.db", at.id);
     assert_eq!(FileEngine::default().url(&at), expected);
 }
+
+#[test]
+fn primary_damaged_inside_is_not_copied_over_a_good_replica() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, to) = primary(dir.path());
+    execute(
+        &from,
+        "WITH n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO t SELECT randomblob(500) FROM n;
+         PRAGMA wal_checkpoint(TRUNCATE)",
+    );
+    engine.copy(&from, &to).unwrap();
+    let sound = std::fs::read(file(&to)).unwrap();
+    let mut damaged = std::fs::read(file(&from)).unwrap();
+    damaged[20_000..24_096].fill(0xa5);
+    std::fs::write(file(&from), &damaged).unwrap();
+    for refused in [
+        engine.copy(&from, &to),
+        copy::snapshot(&from, &dir.path().join("branch.db")),
+    ] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.code(), Code::DatabaseDamaged, "{error:?}");
+        assert!(
+            error.message().contains(&file(&from).display().to_string()),
+            "{error:?}"
+        );
+    }
+    assert_eq!(std::fs::read(file(&to)).unwrap(), sound);
+    assert!(!unfinished(&to).exists());
+
+    damaged.truncate(100_000);
+    std::fs::write(file(&from), &damaged).unwrap();
+    let damage = engine.examine(&from).unwrap().unwrap();
+    assert!(damage.reason.starts_with("is cut off: it has 100000 of "), "{damage:?}");
+    assert_eq!(engine.copy(&from, &to).unwrap_err().code(), Code::DatabaseDamaged);
+    assert_eq!(std::fs::read(file(&to)).unwrap(), sound);
+}
+
+#[test]
+fn primary_with_rows_that_break_a_constraint_is_copied() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, from, to) = primary(dir.path());
+    execute(
+        &from,
+        "CREATE TABLE c (a CHECK (a > 0), b TEXT); PRAGMA ignore_check_constraints = on; INSERT INTO c VALUES (-1, NULL);
+         PRAGMA writable_schema = on;
+         UPDATE sqlite_schema SET sql = 'CREATE TABLE c (a CHECK (a > 0), b TEXT NOT NULL)' WHERE name = 'c'",
+    );
+    engine.copy(&from, &to).unwrap();
+    let said: Vec<String> = Connection::open(file(&to))
+        .unwrap()
+        .prepare("PRAGMA integrity_check")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(said, ["NULL value in c.b", "CHECK constraint failed in c"]);
+}
