@@ -45,13 +45,14 @@ pub mod types;
 pub mod verification;
 
 use crate::error::{Code, Error, Kind, Result};
+use crate::temporary_files::UnfinishedFile;
 pub use endpoints::{
     Accounts, ApiTokenOperations, BackupOperations, ControlPlane, DatabaseOperations, DatabaseTokenOperations,
     DatabaseVisitor, GroupOperations, InstanceOperations, InviteOperations, LIST_PAGE, ListPage, LocationOperations,
     MaintenanceOperations, MemberOperations, NodeOperations, OrganizationOperations, Progress, ServerOperations,
     TransferOperations, UsageOperations,
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Makes what a caller asks for beside its operation optional: none if the token in use may not ask for it. The operation
 /// itself says what is refused, so nobody needs more rights than it does.
@@ -79,11 +80,30 @@ pub struct Staging {
     pub path: PathBuf,
     /// Locked while the builder lives, so that others do not remove the file.
     _lock: std::fs::File,
+    /// Both go if the program is ended early.
+    _early_end: [Option<UnfinishedFile>; 2],
 }
 
 impl Staging {
-    pub(crate) fn new(path: PathBuf, lock: std::fs::File) -> Self {
-        Self { path, _lock: lock }
+    /// A file to be made at `path`, with the lock beside it that `make_lock` makes.
+    pub(crate) fn begin(path: PathBuf, make_lock: impl FnOnce(&Path) -> Result<std::fs::File>) -> Result<Self> {
+        let mut lock_path = path.clone().into_os_string();
+        lock_path.push(".lock");
+        let early_end = [&path, Path::new(&lock_path)].map(UnfinishedFile::begin);
+        Ok(Self {
+            _lock: make_lock(Path::new(&lock_path))?,
+            path,
+            _early_end: early_end,
+        })
+    }
+
+    /// What a builder has left that is no more, with its lock.
+    pub(crate) fn of_the_dead(path: PathBuf, lock: std::fs::File) -> Self {
+        Self {
+            path,
+            _lock: lock,
+            _early_end: [None, None],
+        }
     }
 }
 

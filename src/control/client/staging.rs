@@ -23,7 +23,7 @@ fn sweep(dir: &Path) {
             && let Ok(lock) = File::open(&path)
             && lock.try_lock().is_ok()
         {
-            drop(Staging::new(path.with_extension(""), lock));
+            drop(Staging::of_the_dead(path.with_extension(""), lock));
         }
     }
 }
@@ -33,14 +33,14 @@ pub(super) fn begin() -> Result<Staging> {
     let dir = std::env::temp_dir();
     sweep(&dir);
     let path = dir.join(format!("{STAGED}{}.db", uuid::Uuid::new_v4()));
-    let mut lock_path = path.clone().into_os_string();
-    lock_path.push(".lock");
     let doing = |error| Error::io(error, format!("cannot write in {}", dir.display()));
     let private = |path: &Path| private_files::options().create_new(true).write(true).open(path);
-    let lock = private(lock_path.as_ref()).map_err(doing)?;
-    lock.lock().map_err(doing)?;
+    let staging = Staging::begin(path, |lock_path| {
+        let lock = private(lock_path).map_err(doing)?;
+        lock.lock().map_err(doing)?;
+        Ok(lock)
+    })?;
     // SQLite keeps the permissions of a file that is there.
-    let staging = Staging::new(path, lock);
     private(&staging.path).map_err(doing)?;
     Ok(staging)
 }

@@ -20,11 +20,13 @@ pub fn begin(plane: &Embedded) -> Result<Staging> {
         remove(&dead)?;
     }
     let path = dir.join(format!("{}.db", uuid::Uuid::new_v4()));
-    let lock = disk::private_file(&with_suffix(&path, ".lock"))?;
-    // At most a sweep holds it, for a moment.
-    lock.lock()
-        .map_err(|error| Error::io(error, format!("cannot lock {}", path.display())))?;
-    Ok(Staging::new(path, lock))
+    Staging::begin(path, |lock_path| {
+        let lock = disk::private_file(lock_path)?;
+        // At most a sweep holds it, for a moment.
+        lock.lock()
+            .map_err(|error| Error::io(error, format!("cannot lock {}", lock_path.display())))?;
+        Ok(lock)
+    })
 }
 
 /// Refuses a seed whose path is not from [`begin`], or that is not a complete database.

@@ -8,6 +8,7 @@ use super::catalog::former_instances::FormerInstance;
 use super::catalog::locations::{GroupRow, LocationRow};
 use super::lock::Lock;
 use super::reconcile::{self, ReconcileReport, WantedDatabase};
+use crate::change_outcome::note_lasting_change;
 use crate::control::builtin_locations;
 use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode};
@@ -227,12 +228,17 @@ impl<'a> Change<'a> {
 
     /// Commits a change of the catalog, with the mark of the request that asked for it; on disk when this returns.
     pub fn commit<T>(&self, change: impl FnOnce(&Catalog) -> Result<T>) -> Result<T> {
-        self.view.catalog.write(|| {
+        let committed = self.view.catalog.write(|| {
             if let Some(mark) = self.view.plane.mark.get() {
                 self.view.catalog.add_mark(&mark)?;
             }
             change(self.view.catalog)
-        })
+        });
+        // Whatever of it is not there yet comes with a later command: an early end must not promise that nothing was done.
+        if committed.is_ok() {
+            note_lasting_change();
+        }
+        committed
     }
 
     /// Part of a change that undoes what was committed before for the same request.
