@@ -543,6 +543,28 @@ fn watch_ends_with_ctrl_c() {
     terminal.exp_string("42").unwrap();
 }
 
+#[test]
+fn questions_end_with_ctrl_c() {
+    let world = World::new();
+    world.ok(["db", "create", "app"]);
+    let mut terminal = world.terminal(&["db", "destroy", "app"]);
+    terminal.exp_string("Type app to go ahead:").unwrap();
+    terminal.send_control('c').unwrap();
+    terminal.exp_string("interrupted").unwrap();
+    terminal.exp_eof().unwrap();
+
+    world.ok(["db", "config", "set", "app", "delete-protection", "on"]);
+    world.ok(["db", "shell", "app", "create table t(x)"]);
+    let mut terminal = world.terminal(&["db", "shell", "app"]);
+    terminal.exp_string("> ").unwrap();
+    terminal.send_line("drop table t;").unwrap();
+    terminal.exp_string("[y/N]").unwrap();
+    terminal.send_control('c').unwrap();
+    terminal.exp_string("Not run.").unwrap();
+    terminal.send_line("select 40 + 2 as answer;").unwrap();
+    terminal.exp_string("42").unwrap();
+}
+
 /// What is easily lost on the way.
 const ODD: &str = "
 CREATE TABLE counted(id INTEGER PRIMARY KEY AUTOINCREMENT, v);

@@ -279,7 +279,8 @@ impl Ui {
             return Err(refused(why));
         }
         self.say(None, &format!("About to {doing}. This cannot be undone."));
-        let mut err = io::stderr().lock();
+        // Not locked while the person thinks: what Ctrl-C says goes there too.
+        let mut err = io::stderr();
         let mut answer = String::new();
         write!(err, "Type {name} to go ahead: ")
             .and_then(|()| err.flush())

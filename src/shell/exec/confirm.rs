@@ -40,9 +40,34 @@ pub fn confirm(shell: &mut Shell<'_>, danger: &str) -> ShellResult {
     let mut err = io::stderr();
     write!(err, "Delete protection is on. {danger}. Run it? [y/N] ")?;
     err.flush()?;
-    io::stdin().read_line(&mut answer)?;
+    if await_line() {
+        io::stdin().read_line(&mut answer)?;
+    } else {
+        writeln!(err)?;
+    }
     if !interrupt::pressed() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
         return Ok(());
     }
     shell.fail(format_args!("Not run."))
+}
+
+/// Waits until something was typed. False where Ctrl-C came first, which drops the question.
+#[cfg(unix)]
+fn await_line() -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd as _;
+    let stdin = io::stdin();
+    while !interrupt::pressed() {
+        let mut typed = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        // A signal ends the wait with an error, after which Ctrl-C is seen.
+        if poll(&mut typed, PollTimeout::from(100_u8)).is_ok_and(|ready| ready > 0) {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(not(unix))]
+fn await_line() -> bool {
+    true
 }
