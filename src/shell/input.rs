@@ -25,29 +25,55 @@ pub trait Lines {
     }
 }
 
-/// How a dump begins, with the line end of those who write dumps.
-const DUMP: &[u8] = b"PRAGMA foreign_keys=OFF;\n";
+/// The first statement of a dump, and the one that ends its transaction. Who writes dumps ends lines with a line feed.
+const DUMP: &[u8] = b"PRAGMA foreign_keys=OFF;";
+const COMMIT: &[u8] = b"COMMIT;";
 
-/// What ends its transaction.
-const COMMIT: &[u8] = b"COMMIT;\n";
+/// What some programs begin a text with.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Lines of a file or a pipe.
 pub struct Reader<R> {
     reader: BufReader<R>,
-    /// The first line is still to come.
-    begins: bool,
-    /// It is a dump: a carriage return at the end of a line is part of what was dumped, and the sum of all bytes so far.
-    dump: Option<Checksum>,
+    kind: InputKind,
+    /// The sum of all bytes so far, of what may be a dump.
+    checksum: Option<Checksum>,
     /// What was read ahead.
     ahead: Option<Vec<u8>>,
+}
+
+/// What an input is, by its first statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InputKind {
+    /// That is still to come.
+    Unknown,
+    /// A dump as it was written: a carriage return at the end of a line is part of what was dumped.
+    Dump,
+    /// A dump whose line ends were changed.
+    ConvertedDump,
+    Other,
+}
+
+impl InputKind {
+    /// By a line of an input of which nothing was known before.
+    fn of(line: &[u8]) -> Self {
+        let text = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii();
+        match text {
+            DUMP if line.ends_with(b";\n") => Self::Dump,
+            DUMP => Self::ConvertedDump,
+            b"" => Self::Unknown,
+            comment if comment.starts_with(b"--") => Self::Unknown,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl<R: Read> Reader<R> {
     pub fn new(reader: R) -> Self {
         Self {
             reader: BufReader::with_capacity(64 * 1024, reader),
-            begins: true,
-            dump: None,
+            kind: InputKind::Unknown,
+            checksum: Some(Checksum::new()),
             ahead: None,
         }
     }
@@ -62,12 +88,15 @@ impl<R: Read> Reader<R> {
         }
         let start = line.len();
         let read = self.reader.read_until(b'\n', line)?;
-        if std::mem::take(&mut self.begins) && line == DUMP {
-            self.dump = Some(Checksum::new());
+        if self.kind == InputKind::Unknown {
+            self.kind = InputKind::of(&line[start..]);
         }
-        if let Some(checksum) = &mut self.dump {
+        if self.kind == InputKind::Other {
+            self.checksum = None;
+        }
+        if let Some(checksum) = &mut self.checksum {
             checksum.update(&line[start..]);
-            if line[start..] == *COMMIT {
+            if line[start..].trim_ascii_end() == COMMIT {
                 let mut next = Vec::new();
                 self.reader.read_until(b'\n', &mut next)?;
                 if next.starts_with(MARK.trim_end().as_bytes()) {
@@ -98,7 +127,7 @@ impl<R: Read> Lines for Reader<R> {
             }
             if line.last() == Some(&b'\n') {
                 line.pop();
-                if line.last() == Some(&b'\r') && self.dump.is_none() {
+                if line.last() == Some(&b'\r') && self.kind != InputKind::Dump {
                     line.pop();
                 }
                 return Ok(Input::Text(line));
@@ -111,7 +140,7 @@ impl<R: Read> Lines for Reader<R> {
     }
 
     fn is_dump(&self) -> bool {
-        self.dump.is_some()
+        matches!(self.kind, InputKind::Dump | InputKind::ConvertedDump)
     }
 }
 
@@ -160,6 +189,15 @@ mod tests {
         let (read, error) = lines(&format!("{body}{trailer}\n").replace("t(a)", "t(b)")).unwrap_err();
         assert_eq!(read, 3);
         assert!(error.contains("altered or damaged"), "{error}");
+        let whole = format!("{body}{trailer}\n");
+        for changed in [
+            whole.replace('\n', "\r\n"),
+            format!("\u{feff}{whole}"),
+            format!("-- of today\n\n{whole}"),
+        ] {
+            let error = lines(&changed).unwrap_err().1;
+            assert!(error.contains("altered or damaged"), "{changed:?}: {error}");
+        }
         let (read, error) = lines(&format!("{body}{}", &trailer.to_string()[..20])).unwrap_err();
         assert_eq!(read, 3);
         assert!(error.contains("cut off"), "{error}");
