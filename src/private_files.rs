@@ -107,6 +107,20 @@ pub fn make_private(file: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a directory its owner's alone, if others may use it.
+pub fn make_directory_private(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        if path.metadata()?.permissions().mode() & 0o077 != 0 {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
 /// Makes a symbolic link to a file.
 pub fn link(target: &Path, link: &Path) -> io::Result<()> {
     #[cfg(unix)]

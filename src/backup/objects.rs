@@ -11,6 +11,7 @@ use futures_util::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _};
+use std::fs::File;
 use std::path::Path;
 use tokio::runtime::Runtime;
 
@@ -87,7 +88,21 @@ impl ObjectStorage {
     pub fn put(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
         let path = self.path(name);
         let put = self.runtime.block_on(self.store.put(&path, bytes.into()));
-        put.map(drop).map_err(|error| self.failed("write", error))
+        put.map_err(|error| self.failed("write", error))?;
+        self.make_private(name)
+    }
+
+    /// Leaves an object in a directory to its owner, and the folders that it is in: they were made with the modes of the umask.
+    fn make_private(&self, name: &str) -> Result<()> {
+        let BackupDestination::Directory(root) = &self.destination else {
+            return Ok(());
+        };
+        let path = root.join(name);
+        let private = File::open(&path).and_then(|file| private_files::make_private(&file));
+        let mut folders = path.ancestors().skip(1).take_while(|folder| folder != root);
+        private
+            .and_then(|()| folders.try_for_each(private_files::make_directory_private))
+            .map_err(|error| Error::io(error, format!("cannot make {} private", path.display())))
     }
 
     /// The size of an object in bytes; none if there is none.
@@ -140,6 +155,7 @@ impl ObjectStorage {
         Ok(ObjectUpload {
             upload: upload.map_err(|error| self.failed("write", error))?,
             storage: self,
+            name: name.to_owned(),
         })
     }
 
@@ -226,6 +242,7 @@ fn open_directory(path: &Path, folders: &[&str]) -> Result<Box<dyn ObjectStore>>
 pub(super) struct ObjectUpload<'a> {
     upload: Box<dyn MultipartUpload>,
     storage: &'a ObjectStorage,
+    name: String,
 }
 
 impl ObjectUpload<'_> {
@@ -241,7 +258,8 @@ impl ObjectUpload<'_> {
     /// Makes the object appear.
     pub fn complete(&mut self) -> Result<()> {
         let completed = self.storage.runtime.block_on(self.upload.complete());
-        completed.map(drop).map_err(|error| self.storage.failed("write", error))
+        completed.map_err(|error| self.storage.failed("write", error))?;
+        self.storage.make_private(&self.name)
     }
 
     /// Gives the object up, as far as the place can be reached.
