@@ -117,9 +117,10 @@ fn token_of_each_kind_passes_its_own_routes_and_no_other() {
                     (401, _) => Verdict::Unauthenticated,
                     (403, _) => Verdict::Forbidden,
                     (404, Some("organization_not_found")) => Verdict::Unknown,
-                    // Tokens of somebody else's, or for another organization, are not there.
+                    // Tokens of somebody else's, or for another organization, are not there. A token of a group sees itself.
                     (404, Some("token_not_found")) if endpoint.operation == Operation::RevokeOrganizationToken => {
-                        if named {
+                        let is_of_group = bearer.rights("team").is_some_and(|rights| rights.group.is_some());
+                        if named && !is_of_group {
                             Verdict::Allowed
                         } else {
                             Verdict::Forbidden

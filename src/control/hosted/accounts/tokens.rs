@@ -40,10 +40,14 @@ impl ApiTokenOperations for CallerAccounts<'_> {
             // A token of one group sees itself: what its owner may do elsewhere is not the group's business.
             Some(_) if after.is_some() => Vec::new(),
             Some(_) => {
-                let own = self.records().api_token(&session.user_id, session.token_name.as_str())?;
+                let own = self
+                    .records()
+                    .api_token(&session.user_id, session.token_name.as_str())?;
                 own.into_iter().collect()
             }
-            None => self.records().api_token_page(&session.user_id, after, limit.saturating_add(1))?,
+            None => self
+                .records()
+                .api_token_page(&session.user_id, after, limit.saturating_add(1))?,
         };
         let tokens = rows
             .into_iter()
