@@ -19,6 +19,7 @@ pub mod child;
 mod compact;
 pub mod comparison;
 mod copy;
+mod damage;
 #[cfg(feature = "server")]
 pub(in crate::engine) mod dump;
 mod link;
@@ -28,6 +29,7 @@ mod used;
 
 pub(in crate::engine) use used::{content_bytes, used_bytes};
 
+use self::damage::{cut_off, visible_damage};
 use super::disk::{self, with_suffix};
 use super::{Damage, DatabaseLimits, Engine, InstanceRole, LocalFiles, Orphan, Position, Running, Site};
 use crate::error::{Code, Error, Result};
@@ -109,33 +111,6 @@ fn position(at: &Site, metadata: &Metadata) -> Result<Position> {
         wal_changed_ns: wal.as_ref().map_or(0, changed_ns),
         ..Position::default()
     })
-}
-
-/// What a primary's metadata tells of damage. SQLite would take an empty file for a new database.
-pub(super) fn visible_damage(metadata: &Metadata) -> Option<Damage> {
-    if !metadata.is_file() {
-        Some(Damage::damaged("is not a file"))
-    } else if metadata.len() == 0 {
-        Some(Damage::damaged("is empty"))
-    } else {
-        None
-    }
-}
-
-/// What is wrong with a file that has fewer bytes than its header says, with nothing beside it that has the rest.
-fn cut_off(path: &Path, header: &[u8; sqlite_header::LENGTH]) -> Result<Option<Damage>> {
-    let has = stat(path)?.map_or(0, |metadata| metadata.len());
-    let Some(expected) = sqlite_header::expected_size(header).filter(|expected| *expected > has) else {
-        return Ok(None);
-    };
-    for companion in ["-wal", "-journal"] {
-        if stat(&with_suffix(path, companion))?.is_some_and(|beside| beside.len() > 0) {
-            return Ok(None);
-        }
-    }
-    Ok(Some(Damage::damaged(format!(
-        "is cut off: it has {has} of {expected} bytes"
-    ))))
 }
 
 /// Makes sure that a location's directory exists.
