@@ -31,6 +31,9 @@ pub struct ForcedPromotion {
     /// Only says what would be done and lost.
     #[serde(default)]
     pub dry_run: bool,
+    /// Who asks says that the machine of the primary does not run, and will not as it was: no other can know that.
+    #[serde(default)]
+    pub old_machine_is_off: bool,
 }
 
 /// What a promotion without the primary loses, as far as that is known.

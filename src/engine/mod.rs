@@ -470,6 +470,10 @@ pub trait Engine: Send {
     fn fence(&self, _at: &Site) -> Result<()> {
         Ok(())
     }
+    /// Has another machine set the files of an instance there aside, and waits until it has. It compares them by itself.
+    fn set_aside_elsewhere(&self, at: &Site) -> Result<()> {
+        self.local_files(at)?.set_aside(at).map(drop)
+    }
     /// The files that were set aside in a location's directory and not compared with their successors yet, each with its
     /// database's id.
     fn uncompared(&self, _dir: &Path) -> Result<Vec<(PathBuf, String)>> {

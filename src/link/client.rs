@@ -3,11 +3,13 @@
 
 use super::authority::generate_request;
 use super::connection_state::{ConnectionState, LinkStatus};
-use super::dial::{DialedConnection, dial, send};
+use super::dial::{DialedConnection, FIRST_PAUSE, LONGEST_PAUSE, dial, send};
 use super::forward::ForwardedPort;
 use super::identity::NodeIdentity;
 use super::messages::{HELLO_PATH, RENEW_PATH, REQUEST_PREFIX, RenewMessage, RenewedMessage};
+use super::reverse::{StreamHandler, StreamServer};
 use super::server::runtime;
+use super::streams::OpenStreams;
 use super::tls::{CurrentCertificate, client_config};
 use super::{NodeName, StreamTarget};
 use crate::error::{Code, Error, Result};
@@ -19,11 +21,6 @@ use serde_json::{Value, json};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime};
 use tokio::runtime::Runtime;
-
-/// The pause before the server is dialed again: it doubles up to the longest, and is up to a half longer by chance, so that all
-/// nodes of a server that comes back do not come at once.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long a request waits for a connection.
 const CONNECTION: Duration = Duration::from_secs(5);
@@ -46,6 +43,8 @@ struct ClientState {
     certificate: Arc<CurrentCertificate>,
     identity: RwLock<Arc<NodeIdentity>>,
     connection: Arc<ConnectionState>,
+    /// Those that the server has opened.
+    streams: Arc<OpenStreams>,
 }
 
 impl LinkClient {
@@ -58,6 +57,7 @@ impl LinkClient {
             certificate,
             identity: RwLock::new(Arc::new(identity)),
             connection: Arc::new(ConnectionState::new(address)),
+            streams: Arc::default(),
         });
         runtime.spawn(keep_connected(Arc::clone(&shared)));
         runtime.spawn(renew_certificate(Arc::clone(&shared)));
@@ -120,6 +120,25 @@ impl LinkClient {
         ForwardedPort::open(runtime.handle(), Arc::clone(&self.shared.connection), target, port)
     }
 
+    /// Lets the server open streams to this machine, which a handler allows each. To be called once.
+    pub fn serve_streams(&self, handler: Arc<dyn StreamHandler>) -> Result<()> {
+        let runtime = self.runtime.as_ref().ok_or_else(stopping)?;
+        let server = StreamServer {
+            node: read(&self.shared.identity).name().clone(),
+            handler,
+            config: Arc::clone(&self.shared.config),
+            connection: Arc::clone(&self.shared.connection),
+            streams: Arc::clone(&self.shared.streams),
+        };
+        runtime.spawn(server.run());
+        Ok(())
+    }
+
+    /// Ends the streams of the server that a filter chooses, and returns how many. It opens new ones, which are checked again.
+    pub fn end_streams(&self, filter: impl Fn(&StreamTarget) -> bool) -> usize {
+        self.shared.streams.end(|_, target| filter(target))
+    }
+
     /// Blocks until work is done on the link's own threads, so that the caller may be on any.
     fn wait_for<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
         let runtime = self.runtime.as_ref().ok_or_else(stopping)?;
@@ -152,16 +171,16 @@ async fn keep_connected(shared: Arc<ClientState>) {
         match connect(&shared).await {
             Ok(connection) => {
                 pause = FIRST_PAUSE;
-                state.connected(connection.sender, connection.heard);
-                tracing::info!(server = state.server(), "link connected");
+                let number = state.connected(connection.sender, connection.heard);
+                tracing::info!(server = state.peer(), "link connected");
                 let error = connection.ended.await.unwrap_or_else(|_| stopping());
-                state.disconnected(&error);
-                tracing::warn!(server = state.server(), cause = error.full_message(), "link lost");
+                state.disconnected(number, &error);
+                tracing::warn!(server = state.peer(), cause = error.full_message(), "link lost");
             }
             Err(error) => {
                 state.note_error(&error);
                 tracing::warn!(
-                    server = state.server(),
+                    server = state.peer(),
                     cause = error.full_message(),
                     "cannot connect the link"
                 );
@@ -174,7 +193,7 @@ async fn keep_connected(shared: Arc<ClientState>) {
 
 /// Dials once. It counts only when the server has answered: with TLS 1.3 it refuses a certificate after the handshake.
 async fn connect(shared: &ClientState) -> Result<DialedConnection> {
-    let mut connection = dial(shared.connection.server(), Arc::clone(&shared.config)).await?;
+    let mut connection = dial(shared.connection.peer(), Arc::clone(&shared.config)).await?;
     match send::<Value>(connection.sender.clone(), HELLO_PATH, &json!({}), Duration::ZERO).await {
         Ok(_) => Ok(connection),
         Err(error) => {

@@ -21,60 +21,81 @@ pub struct LinkStatus {
 
 /// The connection of the moment.
 pub(super) struct ConnectionState {
-    server: String,
+    /// Who is at the other end.
+    peer: String,
     sender: watch::Sender<Option<RequestSender>>,
-    status: Mutex<(LinkStatus, Option<LastHeard>)>,
+    status: Mutex<Status>,
+}
+
+#[derive(Default)]
+struct Status {
+    link: LinkStatus,
+    heard: Option<LastHeard>,
+    /// How many connections there have been.
+    connections: u64,
 }
 
 impl ConnectionState {
-    /// There is no connection yet to the server at an address.
-    pub fn new(server: &str) -> Self {
+    /// There is no connection yet to a peer: the server at an address, or the node of a location.
+    pub fn new(peer: &str) -> Self {
         Self {
-            server: server.to_owned(),
+            peer: peer.to_owned(),
             sender: watch::Sender::new(None),
             status: Mutex::default(),
         }
     }
 
-    /// The address of the server.
-    pub fn server(&self) -> &str {
-        &self.server
+    /// Who is at the other end.
+    pub fn peer(&self) -> &str {
+        &self.peer
     }
 
     pub fn status(&self) -> LinkStatus {
         let status = lock(&self.status);
         LinkStatus {
-            last_heard: status.1.as_ref().map(LastHeard::time),
-            ..status.0.clone()
+            last_heard: status.heard.as_ref().map(LastHeard::time),
+            ..status.link.clone()
         }
     }
 
-    /// Has a new connection used from now on.
-    pub fn connected(&self, sender: RequestSender, heard: LastHeard) {
+    /// Has a new connection used from now on; returns its number.
+    pub fn connected(&self, sender: RequestSender, heard: LastHeard) -> u64 {
+        let mut status = lock(&self.status);
+        status.link.connected_since = Some(SystemTime::now());
+        status.link.last_error = None;
+        status.heard = Some(heard);
+        status.connections += 1;
+        self.sender.send_replace(Some(sender));
+        status.connections
+    }
+
+    /// Has no connection used until there is another, unless there is one already since that of a number.
+    pub fn disconnected(&self, number: u64, error: &Error) {
         {
             let mut status = lock(&self.status);
-            status.0.connected_since = Some(SystemTime::now());
-            status.0.last_error = None;
-            status.1 = Some(heard);
+            if status.connections != number {
+                return;
+            }
+            self.sender.send_replace(None);
+            status.link.connected_since = None;
         }
-        self.sender.send_replace(Some(sender));
-    }
-
-    /// Has no connection used until there is another.
-    pub fn disconnected(&self, error: &Error) {
-        self.sender.send_replace(None);
-        lock(&self.status).0.connected_since = None;
         self.note_error(error);
     }
 
     /// Notes why something does not work.
     pub fn note_error(&self, error: &Error) {
-        lock(&self.status).0.last_error = Some(error.full_message());
+        lock(&self.status).link.last_error = Some(error.full_message());
     }
 
     /// What sends requests now; none without a connection.
     pub fn sender(&self) -> Option<RequestSender> {
         self.sender.borrow().clone()
+    }
+
+    /// Waits until there is a connection.
+    pub async fn wait_connected(&self) {
+        // The sender is there for as long as this is.
+        let _ = self.sender.subscribe().wait_for(Option::is_some).await;
     }
 
     /// What sends requests, as soon as there is a connection.
@@ -85,9 +106,9 @@ impl ConnectionState {
         sender.ok_or_else(|| {
             let error = Error::new(
                 Code::Unavailable,
-                format!("no connection to the server at {}", self.server),
+                format!("no connection to the server at {}", self.peer),
             );
-            match lock(&self.status).0.last_error.clone() {
+            match lock(&self.status).link.last_error.clone() {
                 Some(cause) => error.caused_by(std::io::Error::other(cause)),
                 None => error,
             }

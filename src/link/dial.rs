@@ -2,7 +2,7 @@
 
 use super::certificate::{LinkHolder, ParsedCertificate};
 use super::messages::{BODY, json_request, parse_error, parse_json, read_body};
-use super::tls::{ALPN, server_name};
+use super::tls::{ALPN, REVERSE_ALPN, server_name};
 use super::transport::{LastHeard, WatchedStream, client_http};
 use crate::error::{Code, Error, Result};
 use bytes::Bytes;
@@ -15,6 +15,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// The pause before the server is dialed again: it doubles up to the longest, and is up to a half longer by chance, so that all
+/// nodes of a server that comes back do not come at once.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long it may take until requests can be sent.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -42,28 +48,18 @@ pub(super) async fn dial(address: &str, config: Arc<ClientConfig>) -> Result<Dia
         })
 }
 
+/// A connection to the server under TLS, and when something last came over it.
+type SecureConnection = (TlsStream<WatchedStream>, LastHeard);
+
+/// Dials `HOST:PORT` for a connection over which this side answers.
+pub(super) async fn dial_reverse(address: &str, config: Arc<ClientConfig>) -> Result<TlsStream<WatchedStream>> {
+    let dialed = tokio::time::timeout(PATIENCE, dial_securely(address, config, REVERSE_ALPN)).await;
+    let timed_out = |_| unreachable_error(address).caused_by(std::io::Error::from(std::io::ErrorKind::TimedOut));
+    dialed.map_err(timed_out)?.map(|(tls, _)| tls)
+}
+
 async fn dial_patiently(address: &str, config: Arc<ClientConfig>) -> Result<DialedConnection> {
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(|cause| unreachable_error(address).caused_by(cause))?;
-    let stream = WatchedStream::new(stream);
-    let heard = stream.last_heard();
-    let tls = TlsConnector::from(config)
-        .connect(server_name(), stream)
-        .await
-        .map_err(|cause| refused_error(address, &cause.to_string()).caused_by(cause))?;
-    let (_, session) = tls.get_ref();
-    let certificate = session.peer_certificates().and_then(|chain| chain.first());
-    let holder = certificate
-        .map(ParsedCertificate::parse)
-        .transpose()?
-        .map(|parsed| parsed.holder);
-    if holder != Some(LinkHolder::Server) || session.alpn_protocol() != Some(ALPN) {
-        return Err(Error::new(
-            Code::Unavailable,
-            format!("what answers at {address} is not the server"),
-        ));
-    }
+    let (tls, heard) = dial_securely(address, config, ALPN).await?;
     let (sender, connection) = client_http()
         .handshake(TokioIo::new(tls))
         .await
@@ -82,6 +78,31 @@ async fn dial_patiently(address: &str, config: Arc<ClientConfig>) -> Result<Dial
         }
     });
     Ok(DialedConnection { sender, heard, ended })
+}
+
+async fn dial_securely(address: &str, config: Arc<ClientConfig>, protocol: &[u8]) -> Result<SecureConnection> {
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|cause| unreachable_error(address).caused_by(cause))?;
+    let stream = WatchedStream::new(stream);
+    let heard = stream.last_heard();
+    let tls = TlsConnector::from(config)
+        .connect(server_name(), stream)
+        .await
+        .map_err(|cause| refused_error(address, &cause.to_string()).caused_by(cause))?;
+    let (_, session) = tls.get_ref();
+    let certificate = session.peer_certificates().and_then(|chain| chain.first());
+    let holder = certificate
+        .map(ParsedCertificate::parse)
+        .transpose()?
+        .map(|parsed| parsed.holder);
+    if holder != Some(LinkHolder::Server) || session.alpn_protocol() != Some(protocol) {
+        return Err(Error::new(
+            Code::Unavailable,
+            format!("what answers at {address} is not the server"),
+        ));
+    }
+    Ok((tls, heard))
 }
 
 fn unreachable_error(address: &str) -> Error {

@@ -1,4 +1,4 @@
-//! A port of a node whose connections go over the link: a replica's process is pointed at it once and for all. The connection, the
+//! A port of a machine whose connections go over the link: a replica's process is pointed at it once and for all. The connection, the
 //! primary behind it and its epoch may change.
 
 use super::StreamTarget;
@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How long the server may take to open a stream: less than a client waits for its write.
+/// How long the other side may take to open a stream: less than a client waits for its write.
 const OPEN: Duration = Duration::from_secs(4);
 
 /// A port that leads over the link. It is closed, with its connections, when this is dropped.
@@ -100,7 +100,7 @@ async fn accept(
                     if let Err(error) = carry(stream, &shared, targets, &carried).await {
                         shared.note_error(&error);
                         tracing::warn!(
-                            server = shared.server(),
+                            peer = shared.peer(),
                             cause = error.full_message(),
                             "no stream over the link"
                         );
@@ -129,13 +129,7 @@ async fn carry(
         // What is not connected is logged where it is dialed.
         return Ok(());
     };
-    let opening = tokio::time::timeout(OPEN, open_stream(sender, &target));
-    let mut remote = opening.await.map_err(|_| {
-        Error::new(
-            Code::Timeout,
-            format!("the server opened no stream for {target} in time"),
-        )
-    })??;
+    let mut remote = open_stream(sender, &target).await?;
     let _carried = carried.upgrade();
     tokio::select! {
         bytes = bridge(&mut stream, &mut remote) => tracing::debug!(%target, ?bytes, "stream ended"),
@@ -145,7 +139,22 @@ async fn carry(
     Ok(())
 }
 
-async fn open_stream(
+/// Opens a byte stream over a connection. Fails when the other side does not allow it, and when it does not answer in time.
+pub(super) async fn open_stream(
+    sender: super::dial::RequestSender,
+    target: &StreamTarget,
+) -> Result<TokioIo<hyper::upgrade::Upgraded>> {
+    tokio::time::timeout(OPEN, ask_for_stream(sender, target))
+        .await
+        .map_err(|_| {
+            Error::new(
+                Code::Timeout,
+                format!("the other machine opened no stream for {target} in time"),
+            )
+        })?
+}
+
+async fn ask_for_stream(
     mut sender: super::dial::RequestSender,
     target: &StreamTarget,
 ) -> Result<TokioIo<hyper::upgrade::Upgraded>> {

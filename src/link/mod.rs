@@ -5,6 +5,8 @@
 //! server's own and say which location and node their holder is. Above TLS there is HTTP/2: requests with JSON bodies, and `CONNECT`
 //! for byte streams. So flow control, many streams in one connection and heartbeats (`PING`) are the library's.
 //!
+//! Streams towards a node go over a second connection, which the node dials too, and over which it answers (`reverse`).
+//!
 //! What is said over the link, who may be told what, and which epoch is in force, is left to a [`LinkHandler`].
 
 mod authority;
@@ -17,6 +19,8 @@ mod identity;
 mod join;
 mod messages;
 mod newcomers;
+mod node_connections;
+mod reverse;
 mod server;
 mod service;
 mod streams;
@@ -31,8 +35,9 @@ pub use connection_state::LinkStatus;
 pub use forward::ForwardedPort;
 pub use identity::NodeIdentity;
 pub use join::{JoinedNode, join};
+pub use reverse::{StreamHandler, StreamPort};
 pub use server::{ConnectedNode, LinkServer};
-pub use service::{HandlerAnswer, JoinApproval, JoinRequest, LinkHandler, NodeRequest};
+pub use service::{HandlerAnswer, JoinApproval, JoinRequest, LinkHandler, NodeRequest, StreamEnd};
 
 use crate::error::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
@@ -81,16 +86,30 @@ impl std::fmt::Display for NodeName {
     }
 }
 
-/// What a byte stream is for: the replication of a pool by the replicas of a location.
+/// What a byte stream leads to at the process of a pool's primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamPurpose {
+    /// The replication log, for replicas.
+    #[default]
+    Log,
+    /// The port that takes SQL, for a gateway.
+    Sql,
+}
+
+/// What a byte stream is for: a pool, and who is at the other end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StreamTarget {
     /// The organization's id.
     pub organization: String,
     pub pool: String,
-    /// Where the replicas are. It has to be the location in the certificate.
+    /// Where the replicas are; for SQL, where the primary is. Of a stream that a node opens it has to be the location in the
+    /// certificate.
     pub location: String,
-    /// The primary's epoch, as the replica's side knows it.
+    /// The primary's epoch, as the side that opens the stream knows it.
     pub epoch: u64,
+    #[serde(default)]
+    pub purpose: StreamPurpose,
 }
 
 impl std::fmt::Display for StreamTarget {
@@ -100,7 +119,12 @@ impl std::fmt::Display for StreamTarget {
             pool,
             location,
             epoch,
+            purpose,
         } = self;
-        write!(f, "{organization}/{pool} to {location} in epoch {epoch}")
+        let what = match purpose {
+            StreamPurpose::Log => "",
+            StreamPurpose::Sql => "SQL of ",
+        };
+        write!(f, "{what}{organization}/{pool} to {location} in epoch {epoch}")
     }
 }

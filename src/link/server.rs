@@ -3,10 +3,11 @@
 use super::authority::Authority;
 use super::certificate::{LinkHolder, ParsedCertificate};
 use super::newcomers::{Newcomer, Newcomers};
-use super::service::{LinkHandler, LinkService, RequestOrigin};
-use super::tls::{ALPN, CurrentCertificate, server_config};
-use super::transport::{LastHeard, WatchedStream, joining_http, server_http};
-use super::{NodeName, StreamTarget};
+use super::node_connections::NodeConnections;
+use super::service::{LinkHandler, LinkService, RequestOrigin, blocking};
+use super::tls::{ALPN, CurrentCertificate, REVERSE_ALPN, server_config};
+use super::transport::{LastHeard, WatchedStream, client_http, joining_http, server_http};
+use super::{ForwardedPort, NodeName, StreamTarget};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use hyper::service::service_fn;
@@ -70,6 +71,8 @@ struct OpenConnection {
     peer: SocketAddr,
     since: SystemTime,
     heard: LastHeard,
+    /// Over it this side asks.
+    is_reverse: bool,
     ended: watch::Sender<bool>,
 }
 
@@ -94,6 +97,7 @@ impl LinkServer {
                 streams: Arc::default(),
                 news: watch::Sender::new(0),
                 newcomers: Arc::default(),
+                nodes: NodeConnections::default(),
             }),
             connections: Mutex::default(),
         });
@@ -123,6 +127,16 @@ impl LinkServer {
         self.shared.service.news.send_modify(|number| *number += 1);
     }
 
+    /// Opens a port of this machine whose connections go to the primary of a target's pool at a location of another machine. While
+    /// that is not connected, or refuses, connections to the port end at once.
+    pub fn forward(&self, location: &str, target: StreamTarget) -> Result<ForwardedPort> {
+        // None only while this is dropped.
+        let stopping = || Error::new(Code::Unavailable, "the link is being closed");
+        let runtime = self.runtime.as_ref().ok_or_else(stopping)?;
+        let connection = self.shared.service.nodes.of(location);
+        ForwardedPort::open(runtime.handle(), connection, target, None)
+    }
+
     /// Ends the byte streams that a filter chooses, and returns how many. Nodes open new ones, which are checked again.
     pub fn end_streams(&self, filter: impl Fn(&NodeName, &StreamTarget) -> bool) -> usize {
         self.shared.service.streams.end(filter)
@@ -146,6 +160,7 @@ impl LinkServer {
         let mut nodes: Vec<_> = connections
             .open
             .values()
+            .filter(|connection| !connection.is_reverse)
             .map(|connection| ConnectedNode {
                 node: connection.node.clone(),
                 peer: connection.peer,
@@ -238,10 +253,14 @@ async fn serve_connection(
         peer,
         node: node_of(&tls)?,
     };
+    if tls.get_ref().1.alpn_protocol() == Some(REVERSE_ALPN) {
+        drop(newcomer);
+        return ask_over(tls, origin, heard, &shared).await;
+    }
     let entry = origin
         .node
         .clone()
-        .map(|node| ConnectionGuard::register(&shared, node, peer, heard));
+        .map(|node| ConnectionGuard::register(&shared, node, peer, heard, false));
     let is_joining = entry.is_none();
     // A node is none any more.
     let _newcomer = is_joining.then_some(newcomer);
@@ -267,10 +286,46 @@ async fn serve_connection(
     Ok(())
 }
 
+/// Uses a connection over which a node answers, until it ends.
+async fn ask_over(
+    tls: TlsStream<WatchedStream>,
+    origin: RequestOrigin,
+    heard: LastHeard,
+    shared: &Arc<Listening>,
+) -> Result<()> {
+    let Some(node) = origin.node else {
+        return Err(Error::new(
+            Code::Unauthenticated,
+            "a machine without a certificate can only join",
+        ));
+    };
+    // Registered before it is checked, so that none slips by when the node is removed.
+    let mut entry = ConnectionGuard::register(shared, node.clone(), origin.peer, heard.clone(), true);
+    let (service, asked) = (Arc::clone(&shared.service), node.clone());
+    blocking(move || service.handler.check_node(&asked)).await?;
+    let lost = |cause| Error::new(Code::Unavailable, "the node ended the connection").caused_by(cause);
+    let (sender, connection) = client_http().handshake(TokioIo::new(tls)).await.map_err(lost)?;
+    let state = shared.service.nodes.of(node.location());
+    let number = state.connected(sender, heard);
+    let cause = tokio::select! {
+        ended = connection => match ended {
+            Ok(()) => "the node ended it".to_owned(),
+            Err(cause) => crate::net::innermost(&cause),
+        },
+        () = entry.ended() => "the node was disconnected".to_owned(),
+    };
+    tracing::info!(%node, peer = %origin.peer, cause, "no streams to the node any more");
+    state.disconnected(number, &Error::new(Code::Unavailable, cause));
+    Ok(())
+}
+
 /// The node on the other side of a connection; none without a certificate.
 fn node_of(tls: &TlsStream<WatchedStream>) -> Result<Option<NodeName>> {
     let (_, session) = tls.get_ref();
-    if session.alpn_protocol() != Some(ALPN) {
+    if !session
+        .alpn_protocol()
+        .is_some_and(|protocol| [ALPN, REVERSE_ALPN].contains(&protocol))
+    {
         return Err(Error::new(Code::InvalidValue, "the peer does not speak HTTP/2"));
     }
     let Some(certificate) = session.peer_certificates().and_then(|chain| chain.first()) else {
@@ -290,17 +345,20 @@ struct ConnectionGuard {
 }
 
 impl ConnectionGuard {
-    fn register(shared: &Arc<Listening>, node: NodeName, peer: SocketAddr, heard: LastHeard) -> Self {
+    fn register(shared: &Arc<Listening>, node: NodeName, peer: SocketAddr, heard: LastHeard, is_reverse: bool) -> Self {
         let (ended, when_ended) = watch::channel(false);
         let mut connections = lock(&shared.connections);
         connections.next += 1;
         let number = connections.next;
-        tracing::info!(%node, %peer, "node connected");
+        if !is_reverse {
+            tracing::info!(%node, %peer, "node connected");
+        }
         let connection = OpenConnection {
             node,
             peer,
             since: SystemTime::now(),
             heard,
+            is_reverse,
             ended,
         };
         connections.open.insert(number, connection);

@@ -8,6 +8,7 @@ use super::messages::{
     SMALL_BODY, TARGET_HEADER, WAIT_HEADER, error_response, json_response, parse_json, read_body,
 };
 use super::newcomers::Newcomers;
+use super::node_connections::NodeConnections;
 use super::streams::{OpenStreams, StreamGuard};
 use super::transport::bridge;
 use super::{NodeName, StreamTarget};
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -47,9 +49,18 @@ pub trait LinkHandler: Send + Sync + 'static {
     /// Answers a request.
     fn answer(&self, node: &NodeName, request: &NodeRequest) -> Result<HandlerAnswer>;
 
-    /// Allows a byte stream, and returns the port on this machine that it leads to. Fails when there is no such pool, or the epoch
-    /// is not the one in force. That the target's location is the node's has been checked.
-    fn authorize(&self, node: &NodeName, target: &StreamTarget) -> Result<SocketAddr>;
+    /// Allows a byte stream, and returns where it leads. Fails when there is no such pool, or the epoch is not the one in force. That
+    /// the target's location is the node's has been checked.
+    fn authorize(&self, node: &NodeName, target: &StreamTarget) -> Result<StreamEnd>;
+}
+
+/// Where a byte stream of a node leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// To a port of this machine.
+    Here(SocketAddr),
+    /// To the machine of another location, which checks it too.
+    Location(String),
 }
 
 /// A machine's wish to become a node.
@@ -90,6 +101,7 @@ pub(super) struct LinkService {
     /// Changes with every notification.
     pub news: watch::Sender<u64>,
     pub newcomers: Arc<Newcomers>,
+    pub nodes: NodeConnections,
 }
 
 /// Where a request comes from.
@@ -235,24 +247,35 @@ impl LinkService {
         }
         let guard = self.streams.register(&node, &target);
         let (service, asking) = (Arc::clone(&self), target.clone());
-        let address = blocking(move || {
+        let end = blocking(move || {
             service.handler.check_node(&node)?;
             service.handler.authorize(&node, &asking)
         })
         .await?;
-        if !address.ip().is_loopback() {
-            return Err(Error::new(Code::Internal, format!("{address} is not on this machine")));
+        let upgrade = hyper::upgrade::on(&mut request);
+        match end {
+            StreamEnd::Here(address) => {
+                let upstream = connect(address).await?;
+                tokio::spawn(carry(upgrade, upstream, guard, target));
+            }
+            StreamEnd::Location(location) => {
+                let upstream = self.nodes.open_stream(&location, &target).await?;
+                tokio::spawn(carry(upgrade, upstream, guard, target));
+            }
         }
-        let upstream = connect(address)
-            .await
-            .map_err(|error| error.hint("the primary's process is not up; the replica tries again"))?;
-        tokio::spawn(carry(hyper::upgrade::on(&mut request), upstream, guard, target));
         Ok(Response::new(Full::default()))
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<TcpStream> {
-    let failed = || Error::new(Code::Unavailable, format!("nothing listens on {address}"));
+/// Connects to a process on this machine.
+pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream> {
+    if !address.ip().is_loopback() {
+        return Err(Error::new(Code::Internal, format!("{address} is not on this machine")));
+    }
+    let failed = || {
+        Error::new(Code::Unavailable, format!("nothing listens on {address}"))
+            .hint("the primary's process is not up; the replica tries again")
+    };
     let connected = tokio::time::timeout(CONNECT, TcpStream::connect(address)).await;
     let stream = connected
         .map_err(|_| failed())?
@@ -262,9 +285,9 @@ async fn connect(address: SocketAddr) -> Result<TcpStream> {
 }
 
 /// Carries a stream until a side ends it, or somebody does.
-async fn carry(
+pub(super) async fn carry(
     upgrade: hyper::upgrade::OnUpgrade,
-    mut upstream: TcpStream,
+    mut upstream: impl AsyncRead + AsyncWrite + Unpin,
     mut guard: StreamGuard,
     target: StreamTarget,
 ) {
@@ -290,7 +313,7 @@ fn wait_of(headers: &HeaderMap) -> Duration {
 }
 
 /// Runs what may block on a thread for that.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|cause| Err(Error::new(Code::Internal, "the link's handler failed").caused_by(cause)))

@@ -14,8 +14,11 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use std::sync::{Arc, RwLock};
 
-/// The protocol over TLS. Nothing else is spoken.
+/// The protocol over TLS, in which the side that dials asks. Nothing else is spoken.
 pub(super) const ALPN: &[u8] = b"h2";
+
+/// The same protocol where the side that dials answers.
+pub(super) const REVERSE_ALPN: &[u8] = b"torso-reverse-h2";
 
 /// A certificate with its key, and the authority that signed it.
 pub(super) struct TlsIdentity {
@@ -102,7 +105,7 @@ pub(super) fn server_config(
         .map_err(unusable)?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(current);
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![ALPN.to_vec(), REVERSE_ALPN.to_vec()];
     // A resumed session would keep a certificate that has ended since.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -120,6 +123,13 @@ pub(super) fn client_config(
         .with_root_certificates(roots(authority)?)
         .with_client_cert_resolver(current);
     Ok(with_alpn(config))
+}
+
+/// The side of a node in a connection over which it answers.
+pub(super) fn reverse_config(config: &ClientConfig) -> ClientConfig {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![REVERSE_ALPN.to_vec()];
+    config
 }
 
 /// The side of a machine that joins: it has no certificate yet, and knows the authority's fingerprint only.

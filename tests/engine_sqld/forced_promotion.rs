@@ -65,6 +65,7 @@ fn forced_promotion_chooses_a_replica_and_keeps_what_comes_back() {
             &ForcedPromotion {
                 location: location.map(at),
                 dry_run,
+                ..ForcedPromotion::default()
             },
         )
     };
@@ -140,6 +141,7 @@ fn forced_promotion_works_where_the_process_does_not_start() {
             &ForcedPromotion {
                 location: location.map(at),
                 dry_run: false,
+                ..ForcedPromotion::default()
             },
         )
     };

@@ -6,19 +6,20 @@ use crate::conformance::{Subject, at, conformance, create, db, group, request, r
 use crate::support::until;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use torso::control::ControlPlane;
 use torso::control::MaintenanceOperations as _;
 use torso::control::embedded::Embedded;
 use torso::control::findings::Severity;
-use torso::control::promotion::ForcedPromotion;
-use torso::control::types::{Connection, InstanceState};
+use torso::control::types::{ConfigurationPatch, Connection, DatabaseFilter, InstanceState, Seed};
 use torso::engine::remote::{
-    NodeEngine, NodeReport, PlacedEngine, RemoteLocations, ReplicaSite, WantedSource, WantedState,
+    DatabaseSites, NodeEngine, NodeReport, PlacedEngine, PrimarySource, PrimaryWays, RemoteLocations, WantedPrimary,
+    WantedSource, WantedState,
 };
 use torso::engine::sqld::{Access, SqldEngine};
+use torso::engine::{DatabaseLimits, Site};
 use torso::error::Code;
 
 /// The location of the other machine.
@@ -55,40 +56,98 @@ impl SharedMachines {
         Embedded::over(&self.data(), Box::new(self.placed())).unwrap()
     }
 
-    /// The replicas that the catalog wants.
-    fn wanted(&self) -> Vec<ReplicaSite> {
-        let mut all = Vec::new();
+    /// What the catalog wants.
+    fn wanted(&self) -> Vec<DatabaseSites> {
         let (_, placements) = self.embedded().wanted_placements().unwrap().unwrap_or_default();
-        for placed in placements {
-            let (_, primary) = &placed.sites[0];
-            all.extend(placed.sites[1..].iter().map(|(_, site)| ReplicaSite {
-                organization: "o1".to_owned(),
-                site: site.clone(),
-                primary: primary.clone(),
-            }));
-        }
-        all
+        let sites = placements.into_iter().map(|placed| {
+            let source = match placed.is_empty {
+                true => PrimarySource::Empty,
+                false => PrimarySource::Existing,
+            };
+            let sites = |sites: Vec<Site>, limits, source| {
+                let mut sites = sites.into_iter();
+                DatabaseSites {
+                    organization: "o1".to_owned(),
+                    primary: sites.next().unwrap(),
+                    replicas: sites.collect(),
+                    kept: Vec::new(),
+                    wanted: WantedPrimary {
+                        limits,
+                        block: None,
+                        source,
+                    },
+                }
+            };
+            let now = placed.sites.into_iter().map(|(_, site)| site).collect();
+            let now = DatabaseSites {
+                kept: placed.kept,
+                ..sites(now, placed.limits.clone(), source)
+            };
+            let before = placed.moving.map(|[primary, successor]| {
+                let limits = DatabaseLimits {
+                    block_writes: true,
+                    ..placed.limits
+                };
+                sites(vec![primary, successor], limits, PrimarySource::Existing)
+            });
+            std::iter::once(now).chain(before)
+        });
+        sites.flatten().collect()
+    }
+
+    /// What the other machine is to run.
+    fn wanted_there(&self, databases: &[DatabaseSites]) -> torso::error::Result<WantedState> {
+        let server = self.server.lock().unwrap().clone();
+        let keys = |primary: &Site| match primary.location.as_str() {
+            REMOTE => Ok(self.remote.keys_of(primary)),
+            _ => server.replica_keys(primary.pool.as_deref().unwrap()).map(Some),
+        };
+        let mut wanted = WantedState {
+            token_key: server.token_key(),
+            ..WantedState::of(REMOTE, databases, &keys)?
+        };
+        self.remote.add_orders(REMOTE, &mut wanted);
+        Ok(wanted)
     }
 
     /// What is said both ways in a moment.
     fn exchange(&self) {
         let server = self.server.lock().unwrap().clone();
-        let replicas = self.wanted();
-        let Ok(wanted) = WantedState::of(REMOTE, &replicas, &|pool| server.replica_keys(pool)) else {
+        let databases = self.wanted();
+        let Ok(wanted) = self.wanted_there(&databases) else {
             return;
         };
         let port = |pool: &str, _: &_| {
-            let of_pool = |replica: &&ReplicaSite| replica.site.pool.as_deref() == Some(pool);
-            let primary = &replicas.iter().find(of_pool).unwrap().primary;
+            let of_pool = |database: &&DatabaseSites| database.primary.pool.as_deref() == Some(pool);
+            let primary = &databases.iter().find(of_pool).unwrap().primary;
             server.log_address(primary).map(|address| address.port())
         };
-        let Ok(_) = self.node.apply(&wanted, WantedSource::Server, &port) else {
+        let Ok(_) = self.node.apply(&wanted, WantedSource::Server, &port, &|| {}) else {
             return;
         };
         let answer = self
             .placed()
-            .receive_report(REMOTE, self.node.report().unwrap(), &replicas);
+            .receive_report(REMOTE, self.node.report().unwrap(), &databases);
         self.node.note_answer(Some(&answer), &|_| true);
+    }
+}
+
+/// The way to primaries on the other machine.
+struct WayThere(Weak<SharedMachines>);
+
+impl PrimaryWays for WayThere {
+    fn log_port(&self, primary: &Site) -> torso::error::Result<u16> {
+        let machines = self.0.upgrade().unwrap();
+        if !machines.is_connected.load(Ordering::SeqCst) {
+            return Err(torso::error::Error::new(Code::Unavailable, "no way"));
+        }
+        let node = &machines.node;
+        let there = node.site(primary.pool.as_deref().unwrap(), &primary.instance());
+        node.engine().log_address(&there).map(|address| address.port())
+    }
+
+    fn is_carrying(&self, _: &Site) -> bool {
+        true
     }
 }
 
@@ -110,6 +169,7 @@ impl Machines {
             is_over: AtomicBool::new(false),
         });
         shared.remote.add(REMOTE);
+        shared.remote.set_ways(Arc::new(WayThere(Arc::downgrade(&shared))));
         let on_way = Arc::clone(&shared);
         let way = std::thread::spawn(move || {
             while !on_way.is_over.load(Ordering::SeqCst) {
@@ -180,6 +240,10 @@ impl Subject for Machines {
 
 impl Machines {
     fn run(&self, to: &Connection, sql: &str) -> Vec<serde_json::Value> {
+        self.try_run(to, sql).unwrap()
+    }
+
+    fn try_run(&self, to: &Connection, sql: &str) -> Result<Vec<serde_json::Value>, String> {
         let minute = Duration::from_secs(60);
         if to.location == at(REMOTE) {
             let placed = self.shared.embedded().placement(&to.database).unwrap();
@@ -191,7 +255,7 @@ impl Machines {
             let engine = self.shared.node.engine();
             let there = self.shared.node.site(site.pool.as_deref().unwrap(), &site.instance());
             let token = engine.token(&site.instance(), Access::ReadWrite, minute).unwrap();
-            return query(&engine.endpoint(&there).unwrap(), token.expose(), sql).unwrap();
+            return query(&engine.endpoint(&there).unwrap(), token.expose(), sql);
         }
         let url = url::Url::parse(&to.url).unwrap();
         let host = url.host_str().unwrap();
@@ -204,7 +268,7 @@ impl Machines {
             .unwrap()
             .token(instance, Access::ReadWrite, minute)
             .unwrap();
-        query_at(address, host, token.expose(), sql).unwrap()
+        query_at(address, host, token.expose(), sql)
     }
 }
 
@@ -216,40 +280,115 @@ fn control_plane_with_a_location_on_another_machine_conforms() {
             // Replicas follow by themselves, so none is ever left behind for a look at it.
             "a replica that is behind",
             "syncing one of two",
-            // These have primaries in lhr, which are refused there.
-            "promotion",
-            "group promotion",
-            "the default group",
-            "filters",
-            "a location in use stays",
         ],
     );
 }
 
 #[test]
-fn remote_location_refuses_primaries_and_says_what_to_type() {
+fn remote_primary_is_made_followed_limited_and_deleted() {
     let machines = Machines::connected();
     let plane = machines.plane();
-    create(&*plane, "app", "ams");
-    plane.add_instance(&db("app"), &at(REMOTE)).unwrap();
-    let here = torso::control::types::CreateDatabase {
-        location: Some(at(REMOTE)),
-        ..request("other")
+    create(&*plane, "app", REMOTE);
+    write(&machines, "app", "create table t (x); insert into t values (1)");
+    plane.add_instance(&db("app"), &at("ams")).unwrap();
+    assert_eq!(rows(&machines, "app", "ams"), 1);
+    write(&machines, "app", "insert into t values (2)");
+    plane.sync_database(&db("app"), None).unwrap();
+    assert_eq!(rows(&machines, "app", "ams"), 2);
+    // What needs its files takes them of the replica here.
+    let copy = torso::control::types::CreateDatabase {
+        seed: Some(Seed::Database { name: db("app") }),
+        location: Some(at("fra")),
+        ..request("copy")
     };
-    let forced = ForcedPromotion {
+    plane.create_database(&copy).unwrap();
+    assert_eq!(rows(&machines, "copy", "fra"), 2);
+    // Content that is here cannot be brought there.
+    let there = torso::control::types::CreateDatabase {
         location: Some(at(REMOTE)),
-        dry_run: true,
+        ..copy
+    };
+    let there = torso::control::types::CreateDatabase {
+        name: db("other"),
+        ..there
+    };
+    let error = plane.create_database(&there).unwrap_err();
+    assert_eq!(error.code(), Code::Unsupported, "{error}");
+    assert!(
+        error.message().contains(REMOTE) && error.hint_text().is_some(),
+        "{error}"
+    );
+    // Its settings are in force there when that is answered.
+    let block = |is_on: bool| ConfigurationPatch {
+        block_writes: Some(is_on),
+        ..ConfigurationPatch::default()
+    };
+    let writing = plane.connection(&db("app"), None).unwrap();
+    plane.update_configuration(&db("app"), &block(true)).unwrap();
+    let refused = machines.try_run(&writing, "insert into t values (3)");
+    assert!(refused.is_err(), "{refused:?}");
+    plane.update_configuration(&db("app"), &block(false)).unwrap();
+    write(&machines, "app", "insert into t values (3)");
+    plane.delete_database(&db("app")).unwrap();
+    let instances = || machines.shared.node.report().unwrap().instances;
+    until("nothing is left there", || instances().is_empty());
+    let findings = machines.shared.embedded().check(false).unwrap();
+    assert!(
+        findings.iter().all(|finding| finding.severity == Severity::Ok),
+        "{findings:?}"
+    );
+}
+
+#[test]
+fn remote_primary_that_is_away_is_neither_made_nor_lost() {
+    let machines = Machines::connected();
+    let plane = machines.plane();
+    create(&*plane, "app", REMOTE);
+    write(&machines, "app", "create table t (x); insert into t values (1)");
+    plane.add_instance(&db("app"), &at("ams")).unwrap();
+    let shared = &machines.shared;
+    shared.is_connected.store(false, Ordering::SeqCst);
+    // As a server that has not heard of it since its start.
+    shared.remote.remove(REMOTE);
+    shared.remote.add(REMOTE);
+    let new = torso::control::types::CreateDatabase {
+        location: Some(at(REMOTE)),
+        ..request("new")
+    };
+    let block = ConfigurationPatch {
+        block_writes: Some(true),
+        ..ConfigurationPatch::default()
     };
     for error in [
-        plane.create_database(&here).unwrap_err(),
-        plane.promote_instance(&db("app"), &at(REMOTE)).unwrap_err(),
-        plane.force_promotion(&db("app"), &forced).unwrap_err(),
+        plane.create_database(&new).unwrap_err(),
+        plane.connection(&db("app"), None).unwrap_err(),
+        plane.add_instance(&db("app"), &at("fra")).unwrap_err(),
+        plane.update_configuration(&db("app"), &block).unwrap_err(),
     ] {
-        assert_eq!(error.code(), Code::Unsupported, "{error}");
-        assert!(error.message().contains(REMOTE), "{error}");
-        assert!(error.hint_text().unwrap().contains("torso db replicate"), "{error}");
+        assert!(error.full_message().contains("machine of location lhr"), "{error:?}");
     }
-    assert!(plane.get_database(&db("other")).is_err());
+    assert!(plane.get_database(&db("new")).is_err());
+    // What it has stays, whatever is not known of it; and what is to be so is so when it is back.
+    machines.connect();
+    until("its settings are in force", || {
+        let report = shared.node.report().unwrap();
+        let mut limits = report.instances.values().filter_map(|known| known.limits.as_ref());
+        limits.any(|limits| limits.block_writes)
+    });
+    assert_eq!(rows(&machines, "app", REMOTE), 1);
+    // It is deleted while the machine is away, and goes when that is back.
+    shared.is_connected.store(false, Ordering::SeqCst);
+    shared.remote.remove(REMOTE);
+    shared.remote.add(REMOTE);
+    plane.delete_database(&db("app")).unwrap();
+    assert_eq!(shared.node.report().unwrap().instances.len(), 1);
+    drop(plane);
+    machines.connect();
+    until("nothing is left there", || {
+        // Any command goes on with what could not be done.
+        let _ = machines.plane().list_databases(&DatabaseFilter::default());
+        shared.node.report().unwrap().instances.is_empty()
+    });
 }
 
 #[test]
@@ -295,15 +434,20 @@ fn remote_copy_of_an_earlier_epoch_stays_until_the_new_one_has_everything() {
     shared.is_connected.store(false, Ordering::SeqCst);
     plane.promote_instance(&db("app"), &at("iad")).unwrap();
     // It hears of the new epoch, and has no way to the new primary.
-    let server = shared.server.lock().unwrap().clone();
-    let wanted = WantedState::of(REMOTE, &shared.wanted(), &|pool| server.replica_keys(pool)).unwrap();
+    let wanted = shared.wanted_there(&shared.wanted()).unwrap();
     let no_way = |_: &str, _: &_| Err(torso::error::Error::new(Code::Unavailable, "no way"));
-    let applied = shared.node.apply(&wanted, WantedSource::Server, &no_way).unwrap();
+    let applied = shared
+        .node
+        .apply(&wanted, WantedSource::Server, &no_way, &|| {})
+        .unwrap();
     assert_eq!(applied.retained, 1, "{applied:?}");
     assert!(instances().contains(&before));
     // A state of a file removes nothing, whatever it lacks.
     let nothing = WantedState::default();
-    let applied = shared.node.apply(&nothing, WantedSource::File, &no_way).unwrap();
+    let applied = shared
+        .node
+        .apply(&nothing, WantedSource::File, &no_way, &|| {})
+        .unwrap();
     assert!(applied.retained > 0 && instances().contains(&before), "{applied:?}");
     machines.connect();
     until("only the new one is left", || {

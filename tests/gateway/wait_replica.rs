@@ -52,6 +52,7 @@ fn replicated_writes_survive_a_forced_promotion_of_their_replica() {
     let request = ForcedPromotion {
         location: Some("lhr".parse().unwrap()),
         dry_run: false,
+        ..ForcedPromotion::default()
     };
     let end = Instant::now() + Duration::from_secs(60);
     loop {

@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::Instant;
-use torso::link::{self, LinkClient, NodeIdentity, StreamTarget};
+use torso::link::{self, LinkClient, NodeIdentity, StreamPurpose, StreamTarget};
 use torso::secret::Secret;
 
 /// A machine that is to be a location.
@@ -378,6 +378,7 @@ fn node_stream_for_an_old_epoch_or_another_pool_is_refused_and_logged() {
         pool: pool.to_owned(),
         location: "fra".to_owned(),
         epoch,
+        purpose: StreamPurpose::Log,
     };
     let epoch = state["epoch"].as_u64().unwrap();
     let elsewhere = StreamTarget {

@@ -5,14 +5,14 @@ use super::sqld;
 use serde_json::json;
 use std::fs::File;
 use std::io::Read as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use torso::error::Result;
 use torso::link::{
     Authority, ForwardedPort, HandlerAnswer, JoinApproval, JoinRequest, LinkClient, LinkHandler, LinkServer,
-    NodeIdentity, NodeName, NodeRequest, StreamTarget, join,
+    NodeIdentity, NodeName, NodeRequest, StreamEnd, StreamPurpose, StreamTarget, join,
 };
 use torso::secret::Secret;
 
@@ -40,8 +40,8 @@ impl LinkHandler for OpenHandler {
         Ok(HandlerAnswer::Ready(request.body.clone()))
     }
 
-    fn authorize(&self, _: &NodeName, _: &StreamTarget) -> Result<SocketAddr> {
-        Ok((Ipv4Addr::LOCALHOST, self.0).into())
+    fn authorize(&self, _: &NodeName, _: &StreamTarget) -> Result<StreamEnd> {
+        Ok(StreamEnd::Here((Ipv4Addr::LOCALHOST, self.0).into()))
     }
 }
 
@@ -127,6 +127,7 @@ impl LinkedPort {
                 pool: "p".to_owned(),
                 location: "lhr".to_owned(),
                 epoch: 1,
+                purpose: StreamPurpose::Log,
             };
             let port = link.forward(target, None).unwrap();
             Self { port, link }

@@ -18,7 +18,8 @@ crate::commands::schemas::document!("db promote" => crate::control::types::Datab
 /// for a moment, and the answer says for how long.
 ///
 /// --force promotes a replica of a server although the primary is dead or lost: the one that has the most, if no location is named.
-/// Rows that only the primary had are lost. It says before and after what is known of that.
+/// Rows that only the primary had are lost. It says before and after what is known of that. If the primary is on another machine, switch
+/// that off, and say so with --old-machine-is-off.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso db promote app lhr
@@ -34,6 +35,9 @@ pub(crate) struct Promote {
     /// Promote although the primary is lost (servers only)
     #[arg(long)]
     force: bool,
+    /// The primary's own machine is switched off, and takes no more writes
+    #[arg(long, requires = "force")]
+    old_machine_is_off: bool,
     /// Do not ask for confirmation
     #[arg(long, short, requires = "force")]
     yes: bool,
@@ -90,6 +94,7 @@ fn force(ctx: &Context, args: &Promote) -> Result<()> {
         let request = ForcedPromotion {
             location: args.location.clone(),
             dry_run,
+            old_machine_is_off: args.old_machine_is_off,
         };
         plane.force_promotion(name, &request)
     };

@@ -178,18 +178,11 @@ fn database(view: &CatalogView<'_>, row: &DatabaseRow, check: &mut Check) -> Res
     match &primary {
         None => {
             let site = view.site(&row.primary, row);
-            let files = view.plane.engine.local_files(&site)?;
-            let message = format!(
-                "the primary of {name} in {} is missing: {}",
-                row.primary,
-                files.path(&site).display()
-            );
-            check.add(
-                Severity::Error,
-                "missing_primary",
-                message,
-                Some(way_back(view, row, "put the file back")?),
-            );
+            let files = view.plane.engine.local_files(&site);
+            let path = files.map_or_else(|_| site.instance(), |files| files.path(&site).display().to_string());
+            let message = format!("the primary of {name} in {} is missing: {path}", row.primary);
+            let fix = Some(way_back(view, row, "put the file back")?);
+            check.add(Severity::Error, "missing_primary", message, fix);
         }
         Some(Running {
             damage: Some(damage), ..
@@ -294,7 +287,13 @@ fn link(view: &CatalogView<'_>, row: &DatabaseRow, check: &mut Check) {
 
 fn damaged(view: &CatalogView<'_>, row: &DatabaseRow, damage: &Damage, check: &mut Check) -> Result<()> {
     let site = view.site(&row.primary, row);
-    let path = view.plane.engine.local_files(&site)?.path(&site);
+    let Ok(files) = view.plane.engine.local_files(&site) else {
+        let message = format!("the primary of {} in {} {}", row.name, row.primary, damage.reason);
+        let fix = Some(way_back(view, row, "the log of torso node there has the reason")?);
+        check.add(Severity::Error, "damaged_primary", message, fix);
+        return Ok(());
+    };
+    let path = files.path(&site);
     let message = format!(
         "the primary of {} in {} is not served, because its file {} {}",
         row.name,

@@ -3,6 +3,8 @@
 use super::catalog::Catalog;
 use super::catalog::databases::{DatabaseOrigin, DatabaseRow};
 use super::catalog::locations::GroupRow;
+use super::elsewhere::{check_seedable, doom_primary, readable_site};
+use super::placement::placed;
 use super::view::{Change, database_not_found};
 use super::{Embedded, listing, staging};
 use crate::control::names::{DEFAULT_GROUP, DatabaseId, DatabaseName};
@@ -101,15 +103,15 @@ impl DatabaseOperations for Embedded {
             return Ok(configuration(&row));
         }
         // Only an engine that enforces limits has to do something.
-        let enforced = self
-            .engine
-            .running(&change.site(&row.primary, &row))
-            .is_ok_and(|running| running.is_some_and(|running| running.limits.is_some()));
+        let enforced = self.engine.running(&change.site(&row.primary, &row)).map_or_else(
+            |_| self.engine.has_processes(),
+            |running| running.is_some_and(|running| running.limits.is_some()),
+        );
         change.commit(|catalog| {
             catalog.update_database(&row)?;
             if enforced { catalog.add_pending(&row.id) } else { Ok(()) }
         })?;
-        if enforced && let Some(error) = change.reach(&row.id)?.take_failure(&row.primary) {
+        if enforced && let Some(error) = change.reach(&row.id)?.take_at(&row.primary) {
             return Err(Error::new(
                 Code::Partial,
                 format!("the settings of {name} are changed, but are not in force yet"),
@@ -148,8 +150,9 @@ pub fn create(plane: &Embedded, new: New<'_>) -> Result<Database> {
                     return Err(database_not_found(name, std::iter::empty()));
                 };
                 let row = view.database(name)?;
-                let primary = view.site(&row.primary, &row);
-                plane.engine.local_files(&primary)?.snapshot(&primary, &staging.path)?;
+                let placed = placed(&view, row)?;
+                let site = readable_site(plane.engine.as_ref(), &placed)?;
+                plane.engine.local_files(site)?.snapshot(site, &staging.path)?;
             }
             let parent = Parent {
                 id: parent.id,
@@ -185,6 +188,9 @@ fn place(
     let (group, new_group) = choose_group(&change, request)?;
     let primary = request.location.clone().unwrap_or_else(|| group.primary.clone());
     change.primary_location(&primary)?;
+    if seed.is_some() {
+        check_seedable(&change, request, &primary)?;
+    }
     let row = DatabaseRow {
         id,
         name: request.name.clone(),
@@ -263,8 +269,10 @@ pub fn stage_seed(plane: &Embedded, path: &Path, id: &DatabaseId) -> Result<()> 
 
 /// Creates the new database with all its replicas.
 fn make(change: &Change<'_>, row: &DatabaseRow) -> Result<()> {
-    match change.reach(&row.id)?.failures.into_iter().next() {
-        Some((_, error)) => Err(error),
+    let mut report = change.reach(&row.id)?;
+    let away = report.take_away(&row.primary);
+    match report.failures.into_iter().map(|(_, error)| error).next().or(away) {
+        Some(error) => Err(error),
         None => Ok(()),
     }
 }
@@ -426,11 +434,13 @@ pub fn doom_with(change: &Change<'_>, rows: &[DatabaseRow], more: impl FnOnce(&C
         wants.insert(row.id.clone(), change.want(row)?);
     }
     change.commit(|catalog| {
-        for (id, want) in &wants {
-            for location in want.replicas.iter().chain([&want.primary]) {
-                catalog.add_doomed(id, location)?;
+        for row in rows {
+            let Some(want) = wants.get(&row.id) else { continue };
+            for location in &want.replicas {
+                catalog.add_doomed(&row.id, location)?;
             }
-            catalog.delete_database(id)?;
+            doom_primary(change, catalog, row)?;
+            catalog.delete_database(&row.id)?;
         }
         more(catalog)
     })?;

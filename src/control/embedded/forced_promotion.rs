@@ -45,7 +45,7 @@ impl Embedded {
         if !request.dry_run {
             promotion::complete_without_primary(&change, &row)?;
         }
-        let choice = choose(&change, &row, request.location.as_ref())?;
+        let choice = choose(&change, &row, request)?;
         let mut report = PromotionReport {
             from: row.primary.clone(),
             to: choice.location.clone(),
@@ -64,8 +64,8 @@ impl Embedded {
 }
 
 /// Chooses the replica, or checks the one that was named.
-fn choose(view: &CatalogView<'_>, row: &DatabaseRow, named: Option<&LocationCode>) -> Result<Choice> {
-    let name = &row.name;
+fn choose(view: &CatalogView<'_>, row: &DatabaseRow, request: &ForcedPromotion) -> Result<Choice> {
+    let (name, named) = (&row.name, request.location.as_ref());
     if let Some(location) = named {
         wanted_at(view, row, location)?;
         view.primary_location(location)?;
@@ -78,13 +78,26 @@ fn choose(view: &CatalogView<'_>, row: &DatabaseRow, named: Option<&LocationCode
         }
     }
     let engine = &view.plane.engine;
-    if engine.answers(&view.site(&row.primary, row)) {
+    let primary = view.site(&row.primary, row);
+    if engine.answers(&primary) {
         let to = named.map_or("LOCATION", LocationCode::as_str);
         return Err(
             Error::new(Code::Conflict, format!("the primary of {name} in {} runs", row.primary)).hint(format!(
                 "torso db promote {name} {to} moves it without --force, and loses nothing"
             )),
         );
+    }
+    if engine.local_files(&primary).is_err() && !request.old_machine_is_off {
+        return Err(Error::new(
+            Code::Conflict,
+            format!(
+                "the primary of {name} is on another machine, {}, which may still run",
+                row.primary
+            ),
+        )
+        .hint(format!(
+            "switch that machine off, then torso db promote {name} --force --old-machine-is-off; or bring it back"
+        )));
     }
     let mut candidates: Vec<(LocationCode, Frame)> = Vec::new();
     let mut seen: Option<SeenLog> = None;

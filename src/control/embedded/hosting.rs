@@ -2,15 +2,17 @@
 //! plane: the engine's sites of instances, and snapshots.
 
 use super::catalog::Catalog;
-use super::catalog::databases::DatabaseRow;
+use super::catalog::databases::{DatabaseOrigin, DatabaseRow};
+use super::catalog::former_instances::FormerInstance;
+use super::elsewhere::readable_site;
 use super::lock::Lock;
 use super::placement::{Placed, placed};
-use super::reconcile::former::is_there;
+use super::reconcile::former::{is_successor, is_there};
 use super::view::{CatalogView, database_not_found};
 use super::{Embedded, databases, groups};
 use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
 use crate::control::types::{CreateDatabase, Database, Group, NewGroup};
-use crate::engine::Position;
+use crate::engine::{DatabaseLimits, Position, Site};
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -135,7 +137,7 @@ impl Embedded {
 
     /// The same as the catalog has it now, whoever is changing it, with the catalog's identity; none without a catalog. Nothing is
     /// reconciled.
-    pub fn wanted_placements(&self) -> Result<Option<(String, Vec<Placed>)>> {
+    pub fn wanted_placements(&self) -> Result<Option<(String, Vec<WantedPlacement>)>> {
         let Some(catalog) = Catalog::open(&self.catalog_path())? else {
             return Ok(None);
         };
@@ -143,7 +145,10 @@ impl Embedded {
             let _lock = Lock::acquire(&self.lock_path())?;
             catalog.migrate()?;
         }
-        Ok(Some((catalog.identity()?, self.placements_of(&catalog)?)))
+        let view = CatalogView::new(self, &catalog)?;
+        let rows = catalog.databases()?.into_iter();
+        let all: Result<Vec<_>> = rows.map(|row| wanted_placement(&view, row)).collect();
+        Ok(Some((catalog.identity()?, all?)))
     }
 
     /// Whether anything is, is to be or is still to be removed at a location. Waits for a change under way, and changes nothing.
@@ -216,18 +221,17 @@ impl Embedded {
                     .hint(format!("torso db config set {name} block-reads off lifts it")),
             );
         }
-        let mut sites = placed.sites.iter();
-        match (
-            sites.find(|(at, _)| location.is_none_or(|location| location == at)),
-            location,
-        ) {
-            (Some((_, site)), _) => self.engine.local_files(site)?.snapshot(site, to),
-            (None, Some(location)) => Err(Error::new(
+        let Some(location) = location else {
+            let site = readable_site(self.engine.as_ref(), &placed)?;
+            return self.engine.local_files(site)?.snapshot(site, to);
+        };
+        match placed.sites.iter().find(|(at, _)| at == location) {
+            Some((_, site)) => self.engine.local_files(site)?.snapshot(site, to),
+            None => Err(Error::new(
                 Code::InstanceNotFound,
                 format!("database {name} has no instance in {location}"),
             )
             .hint(format!("torso db replicas {name} shows where it is"))),
-            (None, None) => Err(database_not_found(name, std::iter::empty())),
         }
     }
 }
@@ -245,6 +249,42 @@ impl Embedded {
             ),
         }
     }
+}
+
+/// Where a database is wanted, and what of.
+#[derive(Debug, Clone)]
+pub struct WantedPlacement {
+    /// The primary first.
+    pub sites: Vec<(LocationCode, Site)>,
+    pub limits: DatabaseLimits,
+    /// Its primary is to be made, with nothing in it.
+    pub is_empty: bool,
+    /// While its primary is being moved: the former one, which takes no writes, and the replica that the next one is made of.
+    pub moving: Option<[Site; 2]>,
+    /// Former primaries whose files are set aside when they come back.
+    pub kept: Vec<Site>,
+}
+
+/// Reads that of a row.
+fn wanted_placement(view: &CatalogView<'_>, row: DatabaseRow) -> Result<WantedPlacement> {
+    let former = view.catalog.former_instances(&row.id)?;
+    let successor = former.iter().find(|former| is_successor(&row, former));
+    let moving = successor.and_then(|successor| {
+        let is_before = |one: &&FormerInstance| one.was_primary && one.epoch == successor.epoch && !one.is_kept;
+        let site = |former| view.former_site(&row.id, Some(&row), former);
+        Some([site(former.iter().find(is_before)?), site(successor)])
+    });
+    Ok(WantedPlacement {
+        limits: view.want(&row)?.limits,
+        is_empty: row.origin == Some(DatabaseOrigin::Empty),
+        kept: former
+            .iter()
+            .filter(|former| former.is_kept)
+            .map(|former| view.former_site(&row.id, Some(&row), former))
+            .collect(),
+        moving,
+        sites: placed(view, row)?.sites,
+    })
 }
 
 /// Where a data directory has the file that a database is made of.

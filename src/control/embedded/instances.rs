@@ -111,7 +111,7 @@ impl InstanceOperations for Embedded {
         let failure = match location {
             Some(location) => report
                 .take_failure(location)
-                .or_else(|| report.take_failure(&row.primary))
+                .or_else(|| report.take_at(&row.primary))
                 .or_else(|| report.take_away(location)),
             None => report.take_any(),
         };
@@ -194,13 +194,13 @@ impl InstanceOperations for Embedded {
                 (_, None) if is_primary => return Err(missing(&view, &row)),
                 (Err(error), None) => return Err(error),
                 (Ok(mut report), None) => {
-                    return Err(report.take_failure(location).unwrap_or_else(|| missing(&view, &row)));
+                    return Err(report.take_at(location).unwrap_or_else(|| missing(&view, &row)));
                 }
                 (Err(error), Some(Running { role, .. })) if is_primary && role != InstanceRole::Primary => {
                     return Err(error);
                 }
                 (Ok(mut report), Some(Running { role, .. })) if is_primary && role != InstanceRole::Primary => {
-                    return Err(report.take_failure(location).unwrap_or_else(|| {
+                    return Err(report.take_at(location).unwrap_or_else(|| {
                         Error::new(Code::DatabaseBusy, format!("a promotion of {name} is not complete"))
                             .hint("close the applications that have it open, then try again")
                     }));

@@ -19,6 +19,7 @@ mod catalog;
 mod check;
 #[cfg_attr(not(feature = "server"), allow(dead_code))] // some of its functions are only for organizations
 mod databases;
+mod elsewhere;
 mod forced_promotion;
 mod groups;
 #[cfg(feature = "server")]
@@ -53,7 +54,7 @@ use std::sync::atomic::AtomicBool;
 use view::{CatalogView, Change};
 
 #[cfg(feature = "server")]
-pub use hosting::{seed_path, want_seeds};
+pub use hosting::{WantedPlacement, seed_path, want_seeds};
 pub use placement::Placed;
 pub use write_barrier::WriteBarrier;
 

@@ -45,7 +45,7 @@ pub fn promote(
     for row in &moving {
         check_movable(change, row)?;
         // Most of what a replica lacks is copied while writes go on.
-        if let Some(error) = change.reach_at(&row.id, location)?.take_failure(location) {
+        if let Some(error) = change.reach_at(&row.id, location)?.take_at(location) {
             return Err(error);
         }
     }
@@ -152,7 +152,7 @@ fn hold_when_equal<'b>(
             return Err(error);
         }
         for row in moving {
-            if let Some(error) = change.reach_at(&row.id, location)?.take_failure(location) {
+            if let Some(error) = change.reach_at(&row.id, location)?.take_at(location) {
                 return Err(error);
             }
         }
@@ -203,7 +203,7 @@ fn complete(change: &Change<'_>, moving: &[DatabaseRow], location: &LocationCode
     let _ = change.plane.engine.take_over(&moves);
     for row in moving {
         let reached = change.reach_at(&row.id, location);
-        let failed = reached.map_or_else(Some, |mut report| report.take_failure(location));
+        let failed = reached.map_or_else(Some, |mut report| report.take_at(location));
         if let Some(error) = failed {
             return Err(Error::new(
                 Code::Partial,
@@ -235,7 +235,8 @@ pub fn complete_without_primary(change: &Change<'_>, row: &DatabaseRow) -> Resul
         .iter()
         .find(|former| former.was_primary && former.epoch + 1 == row.epoch && !former.is_kept);
     let Some(primary) = decided else { return Ok(()) };
-    if engine.running(&change.site(&row.primary, row))?.is_some() {
+    // One on another machine that is away is not there either, as far as this goes.
+    if !matches!(engine.running(&change.site(&row.primary, row)), Ok(None)) {
         return Ok(());
     }
     let lost = FormerInstance {

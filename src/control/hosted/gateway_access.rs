@@ -77,6 +77,9 @@ impl Hosted {
 
     /// Where the route's instance takes SQL. `unavailable` while it does not.
     pub fn endpoint(&self, route: &Route) -> Result<Endpoint> {
+        if route.is_primary {
+            return self.primary_endpoint(route);
+        }
         if self.shared.nodes.has(&route.location) {
             let (database, location) = (&route.database, &route.location);
             return Err(Error::new(
@@ -90,6 +93,9 @@ impl Hosted {
 
     /// The same for its primary.
     pub fn primary_endpoint(&self, route: &Route) -> Result<Endpoint> {
+        if self.shared.nodes.remote.has(&route.primary_site.location) {
+            return self.shared.endpoint_elsewhere(&route.primary_site);
+        }
         self.shared.sqld()?.endpoint(&route.primary_site)
     }
 

@@ -193,6 +193,10 @@ impl Hosted {
         let former_labels = FormerLabels::new(records.former_labels(Timestamp::now())?);
         let key_file = dir.join("keys").join("database-tokens.pem");
         let token_authority = TokenAuthority::open(open_signing_key(&key_file)?, &records)?;
+        if let Engines::Sqld(engine) = &options.engine {
+            // Processes on other machines go on with it after a start.
+            engine.use_token_seed(&derive_secret(&key_file, "processes")?)?;
+        }
         let shared = Shared {
             plane_pool: PlanePool::new(dir.join("organizations")),
             uploads: Uploads::new(dir.join("uploads")),

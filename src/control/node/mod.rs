@@ -10,6 +10,7 @@
 //!
 //! What is wanted is always the whole state, so a machine that was away for long makes up for everything at once.
 
+mod primary_streams;
 mod settings;
 
 pub use settings::NodeSettings;
@@ -20,15 +21,16 @@ use crate::engine::json_file::{read_json, write_json};
 use crate::engine::remote::{NodeEngine, ReportAnswer, WantedPool, WantedSource, WantedState};
 use crate::engine::sqld::SqldEngine;
 use crate::error::{Code, Error, Result};
-use crate::link::{self, ForwardedPort, LinkClient, NodeIdentity, StreamTarget};
+use crate::link::{self, ForwardedPort, LinkClient, NodeIdentity, StreamPurpose, StreamTarget};
 use crate::secret::Secret;
-use crate::sync::lock;
+use crate::sync::{lock, wait};
+use primary_streams::{PrimaryStreams, check_stream};
 use serde::Deserialize as _;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
 /// The lock file of a node's directory.
 const LOCK: &str = "node.lock";
@@ -44,6 +46,12 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// How often the state of the machine is reported.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// The same while somebody waits for it.
+const HURRY: Duration = Duration::from_millis(25);
+
+/// How often files that were set aside are looked for.
+const COMPARE_EVERY: Duration = Duration::from_secs(10);
 
 /// The pause after a request that failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -111,9 +119,13 @@ impl NodeDirectory {
         let settings = NodeSettings::load(&self.dir)?.ok_or_else(not_joined)?;
         let location = identity.name().location().to_owned();
         let link = LinkClient::start(&settings.server, identity)?;
+        let engine = Arc::new(NodeEngine::new(engine, &location, self.dir.join("replicas")));
+        link.serve_streams(Arc::new(PrimaryStreams(Arc::clone(&engine))))?;
         let node = Arc::new(Node {
-            engine: NodeEngine::new(engine, &location, self.dir.join("replicas")),
+            engine,
             link,
+            report_due: Mutex::default(),
+            report_signal: Condvar::default(),
             ports: Mutex::default(),
             dir: self.dir.clone(),
             location: location.clone(),
@@ -122,6 +134,7 @@ impl NodeDirectory {
         for (name, work) in [
             ("wanted", Node::follow_wanted as fn(&Node)),
             ("report", Node::report_state),
+            ("compare", Node::compare_files),
         ] {
             let node = Arc::clone(&node);
             std::thread::Builder::new()
@@ -154,8 +167,11 @@ impl RunningNode {
 }
 
 struct Node {
-    engine: NodeEngine,
+    engine: Arc<NodeEngine>,
     link: LinkClient,
+    /// Something has changed since the last report, which is not waited with.
+    report_due: Mutex<bool>,
+    report_signal: Condvar,
     /// The ports that lead to primaries, by pool.
     ports: Mutex<BTreeMap<String, ForwardedPort>>,
     dir: PathBuf,
@@ -216,7 +232,11 @@ impl Node {
     /// Makes what there is what is wanted; returns whether all of it could be done.
     fn apply(&self, wanted: &WantedState, source: WantedSource) -> bool {
         lock(&self.ports).retain(|pool, _| wanted.pools.contains_key(pool));
-        let applied = match self.engine.apply(wanted, source, &|name, pool| self.port(name, pool)) {
+        // Before anything else: what is not wanted any more takes no further row.
+        self.link
+            .end_streams(|target| check_stream(wanted, &self.location, target).is_err());
+        let port = |name: &str, pool: &WantedPool| self.port(name, pool);
+        let applied = match self.engine.apply(wanted, source, &port, &|| self.report_soon()) {
             Ok(applied) => applied,
             Err(error) => {
                 tracing::error!(cause = error.full_message(), "what is wanted cannot be done");
@@ -227,9 +247,10 @@ impl Node {
             tracing::warn!(
                 instance = one.instance,
                 cause = one.error.full_message(),
-                "a replica does not run"
+                "a database does not run"
             );
         }
+        self.report_soon();
         let (generation, pools) = (wanted.generation, wanted.pools.len());
         let (failures, retained) = (applied.unreached.len(), applied.retained);
         tracing::info!(generation, pools, failures, retained, "applied what is wanted");
@@ -243,6 +264,7 @@ impl Node {
             pool: name.to_owned(),
             location: self.location.clone(),
             epoch: pool.epoch,
+            purpose: StreamPurpose::Log,
         };
         let mut ports = lock(&self.ports);
         if let Some(port) = ports.get(name) {
@@ -255,10 +277,41 @@ impl Node {
         Ok(number)
     }
 
+    /// Compares files of former primaries that were set aside, for as long as the process lives.
+    fn compare_files(&self) {
+        loop {
+            std::thread::sleep(COMPARE_EVERY);
+            if let Err(error) = self.engine.compare_set_aside() {
+                tracing::warn!(
+                    cause = error.full_message(),
+                    "files that were set aside cannot be compared now"
+                );
+            }
+        }
+    }
+
+    /// Has the next report be sent at once.
+    fn report_soon(&self) {
+        *lock(&self.report_due) = true;
+        self.report_signal.notify_all();
+    }
+
+    /// Waits until the next report is due: after a while, or at once after what is wanted was made so.
+    fn await_report_time(&self, pause: Duration) {
+        let began = Instant::now();
+        let mut is_due = lock(&self.report_due);
+        while !*is_due && began.elapsed() < pause {
+            let left = pause.saturating_sub(began.elapsed());
+            is_due = wait(&self.report_signal, is_due, left);
+        }
+        *is_due = false;
+    }
+
     /// Reports what there is, for as long as the process lives.
     fn report_state(&self) {
+        let mut pause = REPORT_EVERY;
         loop {
-            std::thread::sleep(REPORT_EVERY);
+            self.await_report_time(pause);
             let report = match self.engine.report() {
                 Ok(report) => json!(report),
                 Err(error) => {
@@ -268,6 +321,8 @@ impl Node {
             };
             let answer = self.link.request("report", &report);
             let answer = answer.ok().and_then(|answer| ReportAnswer::deserialize(answer).ok());
+            let is_hurry = answer.as_ref().is_some_and(|answer| answer.is_hurry);
+            pause = if is_hurry { HURRY } else { REPORT_EVERY };
             let is_reached = |pool: &str| lock(&self.ports).get(pool).is_some_and(ForwardedPort::is_carrying);
             self.engine.note_answer(answer.as_ref(), &is_reached);
         }

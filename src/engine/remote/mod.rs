@@ -2,20 +2,26 @@
 //! such locations. How both are sent is the caller's (`control::hosted::nodes` and `node`).
 
 mod node_engine;
+mod node_primaries;
+mod orders;
 mod placed;
+mod primaries;
+mod report;
 mod wanted;
 
 pub use node_engine::{AppliedState, NodeEngine, UnreachedInstance, WantedSource};
 pub use placed::PlacedEngine;
+pub use report::{InstanceReport, NodeReport, ReportAnswer, ReportedPosition};
 pub use wanted::{
-    InstanceReport, NodeReport, RemotePrimary, ReplicaKeys, ReplicaSite, ReportAnswer, ReportedPosition,
-    WantedInstance, WantedPool, WantedState,
+    DatabaseSites, PrimaryRemoval, PrimarySource, RemotePrimary, ReplicaKeys, WantedInstance, WantedPool,
+    WantedPrimary, WantedState, WriteBlock,
 };
 
 use crate::engine::Site;
 use crate::error::{Code, Error, Result};
 use crate::sync::{lock, wait};
 use jiff::Timestamp;
+use orders::Orders;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -51,6 +57,17 @@ struct SharedLocations {
     slow: Mutex<BTreeMap<String, Instant>>,
     /// Called when what is wanted somewhere may be another thing.
     changed: Mutex<Option<ChangeSignal>>,
+    orders: Mutex<Orders>,
+    ways: Mutex<Option<Arc<dyn PrimaryWays>>>,
+}
+
+/// The ways to primaries on other machines.
+pub trait PrimaryWays: Send + Sync {
+    /// The port of this machine that leads to the replication log of a primary's pool.
+    fn log_port(&self, primary: &Site) -> Result<u16>;
+
+    /// Whether a replica here follows a primary's pool that way now.
+    fn is_carrying(&self, primary: &Site) -> bool;
 }
 
 /// Has what is wanted be read again.
@@ -146,6 +163,22 @@ impl RemoteLocations {
         }
     }
 
+    /// How primaries on other machines are reached.
+    pub fn set_ways(&self, ways: Arc<dyn PrimaryWays>) {
+        *lock(&self.shared.ways) = Some(ways);
+    }
+
+    fn ways(&self) -> Result<Arc<dyn PrimaryWays>> {
+        lock(&self.shared.ways)
+            .clone()
+            .ok_or_else(|| Error::new(Code::Unavailable, "this server does not listen for other machines"))
+    }
+
+    /// Adds to what the catalogs want at a location what else is wanted there now.
+    pub fn add_orders(&self, location: &str, state: &mut WantedState) {
+        lock(&self.shared.orders).add_to(location, state);
+    }
+
     /// How long to wait for a location now.
     fn patience(&self, location: &str) -> Duration {
         let slow = lock(&self.shared.slow).get(location).copied();
@@ -195,24 +228,23 @@ fn elsewhere(at: &Site) -> Error {
             at.location
         ),
     )
-    .hint("leave out --location: the primary has everything")
+    .hint(if is_primary(at) {
+        format!(
+            "make a replica on the server's machine, which has them too: torso db replicate {} LOCATION",
+            at.database_name()
+        )
+    } else {
+        "leave out --location".to_owned()
+    })
 }
 
-/// The error of a primary at a location of another machine.
-pub fn no_primary_there(location: &str) -> Error {
-    Error::new(
-        Code::Unsupported,
-        format!("location {location} is on another machine, and only replicas can be there"),
-    )
-    .hint(format!(
-        "choose one of the server's own locations for the primary, then torso db replicate DATABASE {location}"
-    ))
+/// The location of the primary of an instance's pool, which is in the pool's name: `<uuid>-<location>`.
+fn primary_of(at: &Site) -> &str {
+    let pool = at.pool.as_deref().unwrap_or_default();
+    pool.rsplit_once('-').map_or("", |(_, location)| location)
 }
 
-/// Fails for locations of other machines.
-fn check_here(locations: &RemoteLocations, at: &Site) -> Result<()> {
-    if locations.has(&at.location) {
-        return Err(no_primary_there(&at.location));
-    }
-    Ok(())
+/// Whether an instance is its database's primary.
+fn is_primary(at: &Site) -> bool {
+    primary_of(at) == at.location
 }

@@ -1,16 +1,16 @@
 //! The engine of a location on a machine of its own, as a whole: it is given the whole wanted state, and says what there is. How both
 //! are sent, and how a pool's primary is reached from here, is the caller's.
 
-use super::{NodeReport, RemotePrimary, ReportAnswer, WantedPool, WantedState};
+use super::{InstanceReport, NodeReport, RemotePrimary, ReportAnswer, WantedPool, WantedState};
 use crate::engine::sqld::{PrimaryElsewhere, SqldEngine};
 use crate::engine::{Engine as _, Site, database_of_instance, disk};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// Runs the replicas of one location.
+/// Runs the replicas and the primaries of one location.
 pub struct NodeEngine {
     engine: SqldEngine,
     location: String,
@@ -19,6 +19,10 @@ pub struct NodeEngine {
     wanted: Mutex<Arc<WantedState>>,
     /// The instances that had everything when they were last reported.
     level: Mutex<BTreeSet<String>>,
+    /// The primaries whose writes are refused while they are moved, each with the number of that block: no write is under way.
+    pub(super) blocked: Mutex<BTreeMap<String, u64>>,
+    /// The pools whose process was started before they have a primary.
+    pub(super) prepared: Mutex<BTreeSet<String>>,
 }
 
 /// Where a wanted state comes from.
@@ -62,7 +66,30 @@ impl NodeEngine {
             dir,
             wanted: Mutex::default(),
             level: Mutex::default(),
+            blocked: Mutex::default(),
+            prepared: Mutex::default(),
         }
+    }
+
+    /// The code of the location.
+    #[must_use]
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether a replica had everything when it was last reported.
+    pub(super) fn is_level(&self, instance: &str) -> bool {
+        lock(&self.level).contains(instance)
+    }
+
+    /// What was wanted last.
+    #[must_use]
+    pub fn wanted(&self) -> Arc<WantedState> {
+        Arc::clone(&lock(&self.wanted))
     }
 
     /// The engine of the processes.
@@ -71,7 +98,7 @@ impl NodeEngine {
         &self.engine
     }
 
-    /// The site of a replica of a wanted pool.
+    /// The site of an instance of a wanted pool.
     #[must_use]
     pub fn site(&self, pool: &str, instance: &str) -> Site {
         let wanted = lock(&self.wanted);
@@ -90,27 +117,41 @@ impl NodeEngine {
     }
 
     /// Makes what there is what is wanted, as far as it can; applying the same again changes nothing. `port` is where this machine
-    /// leads to the primary of a pool. Returns what could not be done, and how many instances stay until their successors have everything.
+    /// leads to the primary of a pool; `progress` is called when the primaries are there. Returns what could not be done, and how many instances stay until their successors have everything.
     ///
-    /// What is not wanted is removed, if it is a replica: its primary has everything. The instance of an earlier epoch stays until that of
+    /// What is not wanted is removed, if it is a replica: its primary has everything. A primary is removed only if the server says so. The instance of an earlier epoch stays until that of
     /// the new one has everything, so that there is a copy at any moment.
     pub fn apply(
         &self,
         wanted: &WantedState,
         source: WantedSource,
         port: &dyn Fn(&str, &WantedPool) -> Result<u16>,
+        progress: &dyn Fn(),
     ) -> Result<AppliedState> {
         wanted.check_names()?;
         disk::private_dir(&self.dir)?;
         *lock(&self.wanted) = Arc::new(wanted.clone());
         let mut applied = AppliedState::default();
-        for (name, pool) in &wanted.pools {
-            let primary = port(name, pool).map(|port| RemotePrimary {
-                location: pool.primary.clone(),
-                port,
-                keys: pool.keys.clone(),
+        if !wanted.token_key.is_empty() {
+            self.engine.trust_token_key(&wanted.token_key);
+        }
+        let (primaries, replicas): (Vec<_>, Vec<_>) = wanted.pools.iter().partition(|(_, pool)| self.is_primary(pool));
+        for (name, pool) in primaries {
+            self.apply_primaries(name, pool, &mut applied);
+        }
+        self.prepare(wanted, &mut applied);
+        progress();
+        for (name, pool) in replicas {
+            let keys = pool.keys.clone().ok_or_else(|| not_heard(&pool.primary));
+            let primary = keys.and_then(|keys| {
+                Ok(RemotePrimary {
+                    location: pool.primary.clone(),
+                    port: port(name, pool)?,
+                    keys,
+                })
             });
-            for instance in pool.instances.keys() {
+            let is_taken = |instance: &&String| self.is_source(wanted, name, instance);
+            for instance in pool.instances.keys().filter(|instance| !is_taken(instance)) {
                 let followed = match &primary {
                     Ok(primary) => self.engine.follow_remote(&self.site(name, instance), primary),
                     Err(error) => Err(Error::new(error.code(), error.full_message())),
@@ -122,12 +163,16 @@ impl NodeEngine {
             }
         }
         self.remove_unwanted(wanted, source, &mut applied)?;
+        if source == WantedSource::Server {
+            self.remove_primaries(wanted, &mut applied)?;
+        }
         Ok(applied)
     }
 
     fn remove_unwanted(&self, wanted: &WantedState, source: WantedSource, applied: &mut AppliedState) -> Result<()> {
         let level = lock(&self.level).clone();
-        for (pool, instance) in self.engine.replicas_in(&self.dir)? {
+        let all = self.engine.instances_in(&self.dir)?.into_iter();
+        for (pool, instance, _) in all.filter(|(.., is_primary)| !is_primary) {
             let known = wanted.pools.get(&pool);
             if known.is_some_and(|pool| pool.instances.contains_key(&instance)) {
                 continue;
@@ -156,10 +201,16 @@ impl NodeEngine {
     pub fn report(&self) -> Result<NodeReport> {
         let wanted = Arc::clone(&lock(&self.wanted));
         let mut instances = BTreeMap::new();
-        for (pool, instance) in self.engine.replicas_in(&self.dir)? {
+        for (pool, instance, _) in self.engine.instances_in(&self.dir)? {
+            // Before its position is read: nothing is written then.
+            let blocked = lock(&self.blocked).get(&instance).copied();
             if let Some(report) = self.engine.report_of(&self.site(&pool, &instance))? {
-                instances.insert(instance, report);
+                instances.insert(instance, InstanceReport { blocked, ..report });
             }
+        }
+        let mut keys = BTreeMap::new();
+        for pool in self.primary_pools(&wanted) {
+            keys.insert(pool.clone(), self.engine.replica_keys(&pool)?);
         }
         Ok(NodeReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -167,6 +218,8 @@ impl NodeEngine {
             generation: wanted.generation,
             free_bytes: free_bytes(&self.dir),
             instances,
+            keys,
+            prepared: lock(&self.prepared).clone(),
         })
     }
 
@@ -175,7 +228,7 @@ impl NodeEngine {
     pub fn note_answer(&self, answer: Option<&ReportAnswer>, is_reached: &dyn Fn(&str) -> bool) {
         let wanted = Arc::clone(&lock(&self.wanted));
         *lock(&self.level) = answer.map(|answer| answer.level.clone()).unwrap_or_default();
-        for (name, pool) in &wanted.pools {
+        for (name, pool) in wanted.pools.iter().filter(|(_, pool)| !self.is_primary(pool)) {
             let primary = answer.map(|answer| {
                 let behind = answer.behind.iter();
                 let own = behind.filter(|(instance, _)| pool.instances.contains_key(*instance));
@@ -187,6 +240,14 @@ impl NodeEngine {
             self.engine.note_primary(name, primary);
         }
     }
+}
+
+/// The error of a replica whose primary's machine has not said how it is followed.
+fn not_heard(location: &str) -> Error {
+    Error::new(
+        Code::Unavailable,
+        format!("the machine of location {location}, which has the primary, was not heard of yet"),
+    )
 }
 
 /// Bytes that are free on the disk of a directory, where that is known.

@@ -1,11 +1,13 @@
 //! The engine of a server with locations on other machines: it passes on what is about its own machine to the engine there, and
 //! answers for the others from what they have reported.
 //!
-//! Elsewhere there are only replicas. A copy is made there because the catalog wants it; here it is only waited for. What is not
-//! wanted any more goes when the machine hears of it, at once or when it is back. So nothing here waits for a machine that is away, and
-//! only for seconds for one that is slow.
+//! What is elsewhere is made there because the catalog wants it; here it is only waited for. A replica that is not wanted any more goes
+//! when its machine hears of it, at once or when it is back; a primary goes when it is told to. So nothing here waits for a machine that
+//! is away, and only for seconds for one that is slow. `primaries` has what is done with primaries elsewhere.
 
-use super::{NodeReport, RemoteLocations, ReplicaSite, ReportAnswer, ReportedPosition, check_here, elsewhere};
+use super::{
+    DatabaseSites, NodeReport, RemoteLocations, ReportAnswer, ReportedPosition, elsewhere, is_primary, primary_of,
+};
 use crate::engine::sqld::SqldEngine;
 use crate::engine::{
     DatabaseLimits, Engine, Frame, InstanceRole, LocalFiles, Orphan, Position, ProcessFacts, Running, SeenLog, Site,
@@ -13,14 +15,15 @@ use crate::engine::{
 };
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Places instances by their location: on this machine, or on another one.
 #[derive(Clone)]
 pub struct PlacedEngine {
-    local: SqldEngine,
-    remote: RemoteLocations,
+    pub(super) local: SqldEngine,
+    pub(super) remote: RemoteLocations,
 }
 
 impl PlacedEngine {
@@ -30,16 +33,16 @@ impl PlacedEngine {
     }
 
     /// Takes the report of a location, and says what it lacks of the replicas that are wanted.
-    pub fn receive_report(&self, location: &str, report: NodeReport, wanted: &[ReplicaSite]) -> ReportAnswer {
+    pub fn receive_report(&self, location: &str, report: NodeReport, wanted: &[DatabaseSites]) -> ReportAnswer {
         let mut answer = ReportAnswer::default();
         let instances = report.instances.len();
-        let is_here = |replica: &&ReplicaSite| replica.site.location == location;
-        let known = wanted.iter().filter(is_here).map(|replica| replica.site.instance());
-        let report = report.bounded(&known.collect());
-        for replica in wanted.iter().filter(is_here) {
-            let instance = replica.site.instance();
+        let report = self.bound_report(location, report, wanted);
+        for database in wanted {
+            let here = database.replicas.iter().find(|replica| replica.location == location);
+            let Some(replica) = here else { continue };
+            let instance = replica.instance();
             let has = report.instances.get(&instance).and_then(|known| known.position);
-            match self.local.log_end_now(&replica.primary) {
+            match self.log_end_now(&database.primary) {
                 Some(end) if has == Some(ReportedPosition(end)) => {
                     answer.level.insert(instance);
                 }
@@ -49,16 +52,44 @@ impl PlacedEngine {
                 Some(_) | None => {}
             }
         }
+        self.remote.note_keys(location, &report);
         self.remote.receive(location, report, instances);
+        self.lead_followers(location, wanted);
+        answer.is_hurry = self.remote.is_hurry();
         answer
     }
 
-    fn is_remote(&self, at: &Site) -> bool {
+    /// A report without what nobody wants to know of.
+    fn bound_report(&self, location: &str, report: NodeReport, wanted: &[DatabaseSites]) -> NodeReport {
+        let all = wanted.iter().flat_map(|database| {
+            std::iter::once(&database.primary)
+                .chain(&database.replicas)
+                .chain(&database.kept)
+        });
+        let here = || all.clone().filter(|site| site.location == location);
+        let mut known: BTreeSet<String> = here().map(Site::instance).collect();
+        known.extend(self.remote.removals(location));
+        let primaries = here()
+            .filter(|site| is_primary(site))
+            .filter_map(|site| site.pool.clone());
+        report.bounded(&known, &primaries.collect())
+    }
+
+    /// Where the log of a primary ends, if it can be copied from now.
+    fn log_end_now(&self, primary: &Site) -> Option<Frame> {
+        if self.is_remote(primary) {
+            self.answers(primary).then(|| self.reported(primary)?.frame())?
+        } else {
+            self.local.log_end_now(primary)
+        }
+    }
+
+    pub(super) fn is_remote(&self, at: &Site) -> bool {
         self.remote.has(&at.location)
     }
 
-    /// What is known of a replica on another machine, which may be away since.
-    fn reported(&self, at: &Site) -> Option<Running> {
+    /// What is known of an instance on another machine, which may be away since.
+    pub(super) fn reported(&self, at: &Site) -> Option<Running> {
         let last = self.remote.last_report(&at.location);
         let is_current = last.as_ref().is_some_and(super::ReceivedReport::is_current);
         let known = last.as_ref().and_then(|last| last.report.instances.get(&at.instance()));
@@ -72,14 +103,18 @@ impl PlacedEngine {
             ..Position::default()
         };
         let away = (!is_current).then(|| self.remote.away(at).message().to_owned());
-        Some(Running {
-            role: InstanceRole::Replica {
-                of: primary_of(at),
+        let role = match known.limits {
+            Some(_) => InstanceRole::Primary,
+            None => InstanceRole::Replica {
+                of: primary_of(at).to_owned(),
                 position: position.clone(),
                 synced_at: Timestamp::from_nanosecond(i128::from(changed_ns)).unwrap_or(Timestamp::UNIX_EPOCH),
                 altered: false,
             },
-            damage: None,
+        };
+        Some(Running {
+            role,
+            damage: known.damage.clone(),
             size: known.size,
             position,
             serving: is_current && known.serving,
@@ -91,7 +126,7 @@ impl PlacedEngine {
                 delay: None,
                 has_diverged: false,
             }),
-            limits: None,
+            limits: known.limits.clone(),
         })
     }
 
@@ -99,7 +134,11 @@ impl PlacedEngine {
     /// longer counts as away: it makes up for that by itself.
     fn await_copy(&self, from: &Site, to: &Site) -> Result<()> {
         self.remote.signal_change();
-        let mut target = self.local.open_log(from)?;
+        let mut target = if self.is_remote(from) {
+            self.reported_end(from)?
+        } else {
+            self.local.open_log(from)?
+        };
         let patience = self.remote.patience(&to.location);
         let began = Instant::now();
         loop {
@@ -112,7 +151,12 @@ impl PlacedEngine {
                 return Ok(());
             }
             // A primary that was killed begins another log, which has everything.
-            if let Some(primary) = self.local.frame(from).filter(|primary| primary.log != target.log) {
+            let end = if self.is_remote(from) {
+                self.reported(from).as_ref().and_then(Running::frame)
+            } else {
+                self.local.frame(from)
+            };
+            if let Some(primary) = end.filter(|primary| primary.log != target.log) {
                 target = primary;
             }
             if began.elapsed() >= patience {
@@ -136,12 +180,6 @@ fn being_copied(to: &Site) -> Error {
     ))
 }
 
-/// The location of the primary of a replica's pool, which is in the pool's name: `<uuid>-<location>`.
-fn primary_of(at: &Site) -> String {
-    let pool = at.pool.as_deref().unwrap_or_default();
-    pool.rsplit_once('-').map_or("", |(_, location)| location).to_owned()
-}
-
 impl Engine for PlacedEngine {
     fn local_files(&self, at: &Site) -> Result<&dyn LocalFiles> {
         if self.is_remote(at) {
@@ -162,18 +200,15 @@ impl Engine for PlacedEngine {
         true
     }
 
-    fn check_primary_location(&self, location: &str) -> Result<()> {
-        if self.remote.has(location) {
-            return Err(super::no_primary_there(location));
-        }
-        Ok(())
-    }
-
     fn running(&self, at: &Site) -> Result<Option<Running>> {
-        if self.is_remote(at) {
-            return Ok(self.reported(at));
+        if !self.is_remote(at) {
+            return self.local.running(at);
         }
-        self.local.running(at)
+        match self.reported(at) {
+            // Nothing is concluded about a primary whose machine has not said anything.
+            None if is_primary(at) && !self.remote.is_current(&at.location) => Err(self.remote.away(at)),
+            known => Ok(known),
+        }
     }
 
     fn size(&self, at: &Site) -> Option<u64> {
@@ -200,22 +235,28 @@ impl Engine for PlacedEngine {
     }
 
     fn start(&self, at: &Site) -> Result<()> {
-        check_here(&self.remote, at)?;
+        if self.is_remote(at) {
+            return self.await_primary(at, "does not run", |running| running.serving);
+        }
         self.local.start(at)
     }
 
     fn configure(&self, at: &Site, limits: &DatabaseLimits) -> Result<()> {
-        check_here(&self.remote, at)?;
+        if self.is_remote(at) {
+            return self.await_limits(at, limits);
+        }
         self.local.configure(at, limits)
     }
 
     fn await_writers(&self, at: &Site) -> Result<()> {
-        check_here(&self.remote, at)?;
+        self.local_files(at)?;
         self.local.await_writers(at)
     }
 
     fn create(&self, at: &Site) -> Result<()> {
-        check_here(&self.remote, at)?;
+        if self.is_remote(at) {
+            return self.await_primary(at, "is not made yet", |running| running.serving);
+        }
         self.local.create(at)
     }
 
@@ -224,10 +265,11 @@ impl Engine for PlacedEngine {
     }
 
     fn copy(&self, from: &Site, to: &Site) -> Result<()> {
-        if self.is_remote(to) {
-            return self.await_copy(from, to);
+        match (self.is_remote(from), self.is_remote(to)) {
+            (_, true) => self.await_copy(from, to),
+            (true, false) => self.copy_here(from, to),
+            (false, false) => self.local.copy(from, to),
         }
-        self.local.copy(from, to)
     }
 
     fn is_copied_elsewhere(&self, to: &Site) -> bool {
@@ -244,6 +286,7 @@ impl Engine for PlacedEngine {
 
     fn copy_again(&self, from: &Site, to: &Site) -> Result<()> {
         self.local_files(to)?;
+        self.local_files(from)?;
         self.local.copy_again(from, to)
     }
 
@@ -266,6 +309,7 @@ impl Engine for PlacedEngine {
     }
 
     fn hold(&self, at: &Site) -> Result<()> {
+        self.local_files(at)?;
         self.local.hold(at)
     }
 
@@ -282,27 +326,43 @@ impl Engine for PlacedEngine {
     }
 
     fn block_writes(&self, at: &Site, reason: &str) -> Result<()> {
-        check_here(&self.remote, at)?;
+        if self.is_remote(at) {
+            return self.block_elsewhere(at, reason);
+        }
         self.local.block_writes(at, reason)
     }
 
     fn prepare_primary(&self, at: &Site) -> Result<()> {
-        check_here(&self.remote, at)?;
+        if self.is_remote(at) {
+            return self.prepare_elsewhere(at);
+        }
         self.local.prepare_primary(at)
     }
 
     fn take_over(&self, moves: &[(Site, Site)]) -> Result<()> {
-        moves.iter().try_for_each(|(_, to)| check_here(&self.remote, to))?;
-        self.local.take_over(moves)
+        let (there, here): (Vec<_>, Vec<_>) = moves.iter().cloned().partition(|(_, to)| self.is_remote(to));
+        if !here.is_empty() {
+            self.local.take_over(&here)?;
+        }
+        self.take_over_elsewhere(&there)
     }
 
     fn answers(&self, at: &Site) -> bool {
-        !self.is_remote(at) && self.local.answers(at)
+        if !self.is_remote(at) {
+            return self.local.answers(at);
+        }
+        let is_silent = |running: &Running| running.process.as_ref().is_some_and(|process| process.is_silent);
+        self.reported(at)
+            .is_some_and(|running| running.serving && running.damage.is_none() && !is_silent(&running))
     }
 
     fn log_end(&self, at: &Site) -> Option<Frame> {
         if self.is_remote(at) {
-            None
+            // What a machine that is away has now is not known, and neither is what its primary has written since.
+            let is_known = !is_primary(at) && self.remote.is_current(&at.location);
+            is_known
+                .then(|| self.reported(at)?.frame())?
+                .filter(|frame| frame.count > 0)
         } else {
             self.local.log_end(at)
         }
@@ -312,7 +372,8 @@ impl Engine for PlacedEngine {
         if self.is_remote(replica) {
             return None;
         }
-        self.local.last_seen_primary(replica)
+        self.reported_seen(replica)
+            .or_else(|| self.local.last_seen_primary(replica))
     }
 
     fn fence(&self, at: &Site) -> Result<()> {
@@ -323,16 +384,26 @@ impl Engine for PlacedEngine {
         }
     }
 
+    fn set_aside_elsewhere(&self, at: &Site) -> Result<()> {
+        if self.is_remote(at) {
+            return self.end_elsewhere(at, true);
+        }
+        self.local_files(at)?.set_aside(at).map(drop)
+    }
+
     fn uncompared(&self, dir: &Path) -> Result<Vec<(PathBuf, String)>> {
         self.local.uncompared(dir)
     }
 
     fn remove(&self, at: &Site) -> Result<()> {
-        if self.is_remote(at) {
-            self.remote.signal_change();
-            return Ok(());
+        match self.is_remote(at) {
+            true if is_primary(at) => self.end_elsewhere(at, false),
+            true => {
+                self.remote.signal_change();
+                Ok(())
+            }
+            false => self.local.remove(at),
         }
-        self.local.remove(at)
     }
 
     fn orphans(&self, dir: &Path, known: &dyn Fn(&str) -> bool) -> Result<Vec<Orphan>> {

@@ -1,9 +1,9 @@
-//! What a location on another machine is to run, and what it says that it runs, as both are sent: the whole state each time.
+//! What a location on another machine is to run, as that is sent: the whole state each time.
 
-use crate::engine::{Frame, Site};
-use crate::error::{Code, Error, Result as TorsoResult};
+use crate::engine::{DatabaseLimits, Site};
+use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All that a location is to run. What is not in it, is not wanted there, if it is not partial.
@@ -14,11 +14,20 @@ pub struct WantedState {
     /// The server does not know all of it now. What is not in it stays as it is then.
     #[serde(default)]
     pub is_partial: bool,
+    /// The public key of the server's tokens: processes of primaries accept these.
+    #[serde(default)]
+    pub token_key: String,
     /// By name.
     pub pools: BTreeMap<String, WantedPool>,
+    /// The primaries that are to go, by name. What is only not wanted stays.
+    #[serde(default)]
+    pub removed: BTreeMap<String, PrimaryRemoval>,
+    /// The pools that soon have primaries here, whose processes are to run already.
+    #[serde(default)]
+    pub prepared: BTreeSet<String>,
 }
 
-/// The replicas of a pool.
+/// The replicas of a pool, or its primaries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WantedPool {
     /// The organization's id.
@@ -29,7 +38,12 @@ pub struct WantedPool {
     pub primary: String,
     /// The highest epoch of its instances: a stream for an older one is refused.
     pub epoch: u64,
-    pub keys: ReplicaKeys,
+    /// For replicas. None for primaries, which have keys of their own, and while the primary's machine has not said them.
+    #[serde(default)]
+    pub keys: Option<ReplicaKeys>,
+    /// Of primaries: the locations that have replicas of them.
+    #[serde(default)]
+    pub followers: BTreeSet<String>,
     /// By name (see [`Site::instance`](crate::engine::Site::instance)).
     pub instances: BTreeMap<String, WantedInstance>,
 }
@@ -42,11 +56,55 @@ pub struct ReplicaKeys {
     pub key: Secret,
 }
 
-/// A replica.
+/// A replica or a primary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WantedInstance {
     /// The database's name, for messages.
     pub database: String,
+    /// None for a replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<WantedPrimary>,
+}
+
+/// What is wanted of a primary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedPrimary {
+    pub limits: DatabaseLimits,
+    /// Writes are refused for a while, beyond its limits: it is being moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<WriteBlock>,
+    pub source: PrimarySource,
+}
+
+/// Writes to a primary are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteBlock {
+    /// Which of several, one after the other: what is said of another one says nothing of this.
+    pub number: u64,
+    /// What clients are told.
+    pub reason: String,
+}
+
+/// A primary that is to go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrimaryRemoval {
+    pub pool: String,
+    /// Its files may have rows that no other has, so they are set aside.
+    pub is_kept: bool,
+}
+
+/// What a primary is made of that is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrimarySource {
+    /// It was there before: nothing takes its place.
+    Existing,
+    Empty,
+    /// The files of a replica at the same location.
+    Replica {
+        pool: String,
+        instance: String,
+    },
 }
 
 /// The way to a primary on another machine, for the replicas of its pool here.
@@ -59,69 +117,100 @@ pub struct RemotePrimary {
     pub keys: ReplicaKeys,
 }
 
-/// A replica that is wanted somewhere.
+/// Where the instances of a database are wanted.
 #[derive(Debug, Clone)]
-pub struct ReplicaSite {
+pub struct DatabaseSites {
     /// The id of its organization.
     pub organization: String,
-    pub site: Site,
     pub primary: Site,
+    pub replicas: Vec<Site>,
+    /// Former primaries whose files are set aside when they come back.
+    pub kept: Vec<Site>,
+    pub wanted: WantedPrimary,
 }
 
 impl WantedState {
-    /// What a location is to run of all replicas that are wanted, whatever their locations. `keys` are those of a pool.
+    /// What a location is to run of all databases that are wanted, whatever their locations. `keys` are those for the replicas of a
+    /// primary's pool, as far as they are known.
     pub fn of(
         location: &str,
-        replicas: &[ReplicaSite],
-        keys: &dyn Fn(&str) -> TorsoResult<ReplicaKeys>,
-    ) -> TorsoResult<Self> {
+        databases: &[DatabaseSites],
+        keys: &dyn Fn(&Site) -> Result<Option<ReplicaKeys>>,
+    ) -> Result<Self> {
         let mut pools: BTreeMap<String, WantedPool> = BTreeMap::new();
-        for replica in replicas.iter().filter(|replica| replica.site.location == location) {
-            let Some(name) = &replica.site.pool else { continue };
+        for database in databases {
+            let is_primary = database.primary.location == location;
+            let here = std::iter::once(&database.primary).chain(&database.replicas);
+            let Some(site) = here.into_iter().find(|site| site.location == location) else {
+                continue;
+            };
+            let Some(name) = &site.pool else { continue };
             if !pools.contains_key(name) {
+                let of_pool = databases
+                    .iter()
+                    .filter(|other| other.primary.pool.as_ref() == Some(name));
                 let pool = WantedPool {
-                    organization: replica.organization.clone(),
-                    group: replica.site.group.clone().unwrap_or_default(),
-                    primary: replica.primary.location.clone(),
-                    epoch: 0,
-                    keys: keys(name)?,
+                    organization: database.organization.clone(),
+                    group: site.group.clone().unwrap_or_default(),
+                    primary: database.primary.location.clone(),
+                    epoch: of_pool.map(|other| other.primary.epoch).max().unwrap_or_default(),
+                    keys: if is_primary { None } else { keys(&database.primary)? },
+                    followers: BTreeSet::new(),
                     instances: BTreeMap::new(),
                 };
                 pools.insert(name.clone(), pool);
             }
             if let Some(pool) = pools.get_mut(name) {
-                pool.epoch = pool.epoch.max(replica.site.epoch);
-                let database = replica.site.database_name().to_owned();
-                pool.instances
-                    .insert(replica.site.instance(), WantedInstance { database });
+                if is_primary {
+                    let followers = database.replicas.iter().map(|replica| replica.location.clone());
+                    pool.followers.extend(followers);
+                }
+                let instance = WantedInstance {
+                    database: site.database_name().to_owned(),
+                    primary: is_primary.then(|| database.wanted.clone()),
+                };
+                pool.instances.insert(site.instance(), instance);
             }
         }
         Ok(Self {
-            generation: 0,
-            is_partial: false,
             pools,
+            ..Self::default()
         })
     }
 
     /// Fails unless every name in it can be the name of a directory of this machine: it comes from another one.
-    pub fn check_names(&self) -> TorsoResult<()> {
+    pub fn check_names(&self) -> Result<()> {
         for (pool, wanted) in &self.pools {
+            let sources = wanted
+                .instances
+                .values()
+                .filter_map(|instance| instance.primary.as_ref());
+            let sources = sources.flat_map(|primary| match &primary.source {
+                PrimarySource::Replica { pool, instance } => vec![pool, instance],
+                PrimarySource::Existing | PrimarySource::Empty => Vec::new(),
+            });
             std::iter::once(pool)
                 .chain(wanted.instances.keys())
+                .chain(sources)
                 .try_for_each(|name| check_name(name))?;
         }
-        Ok(())
+        let removed = self
+            .removed
+            .iter()
+            .flat_map(|(instance, removal)| [instance, &removal.pool]);
+        removed.chain(&self.prepared).try_for_each(|name| check_name(name))
     }
 
     /// Whether it has the same content as another one, whatever the generations.
     #[must_use]
     pub fn equals(&self, other: &Self) -> bool {
-        (self.is_partial, &self.pools) == (other.is_partial, &other.pools)
+        (self.is_partial, &self.token_key) == (other.is_partial, &other.token_key)
+            && (&self.pools, &self.removed, &self.prepared) == (&other.pools, &other.removed, &other.prepared)
     }
 }
 
 /// Pools and instances are named by ids, location codes and epochs.
-fn check_name(name: &str) -> TorsoResult<()> {
+fn check_name(name: &str) -> Result<()> {
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if name.is_empty() || name.len() > 128 || name.starts_with('-') || !name.bytes().all(is_allowed) {
         return Err(Error::new(
@@ -133,151 +222,11 @@ fn check_name(name: &str) -> TorsoResult<()> {
     Ok(())
 }
 
-/// What a location on another machine says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct NodeReport {
-    /// Of torso, and of libSQL server.
-    pub version: String,
-    pub engine_version: String,
-    /// The wanted state that it has reached, as far as it can; 0 for none.
-    pub generation: u64,
-    /// Bytes that are free on its disk, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub free_bytes: Option<u64>,
-    /// By name.
-    pub instances: BTreeMap<String, InstanceReport>,
-}
-
-/// Bytes and numbers that no machine has: sums of such are numbers still.
-const MOST: u64 = 1 << 48;
-
-/// Characters of a version.
-const VERSION: usize = 32;
-
-/// What is said of a replica that its machine cannot run, in the place of its own words: these may have paths of that machine, and are
-/// read by whoever has a database.
-const FAILURE: &str = "its machine cannot run it: the log of torso node there has the reason";
-
-impl NodeReport {
-    /// Without what its reader has no use for: instances that are not `known`, texts of the machine's own, and absurd numbers.
-    #[must_use]
-    pub fn bounded(mut self, known: &BTreeSet<String>) -> Self {
-        self.instances.retain(|name, _| known.contains(name));
-        for instance in self.instances.values_mut() {
-            instance.pool.clear();
-            instance.size = instance.size.min(MOST);
-            instance.failures = instance.failures.min(MOST);
-            instance.failure = instance.failure.take().map(|_| FAILURE.to_owned());
-        }
-        self.free_bytes = self.free_bytes.map(|bytes| bytes.min(MOST));
-        for version in [&mut self.version, &mut self.engine_version] {
-            let is_usual = |c: &char| c.is_ascii_alphanumeric() || ".-+".contains(*c);
-            *version = version.chars().filter(is_usual).take(VERSION).collect();
-        }
-        self
-    }
-}
-
-/// The state of a replica on another machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstanceReport {
-    pub pool: String,
-    /// Where it is in its primary's log; none while that is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub position: Option<ReportedPosition>,
-    /// When that was reached, in nanoseconds since 1970.
-    pub changed_ns: i64,
-    pub size: u64,
-    pub serving: bool,
-    pub is_silent: bool,
-    /// How often its process has ended by itself, or did not start; and why, the last time.
-    pub failures: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<String>,
-}
-
-/// A [`Frame`] in JSON, which has no numbers of 128 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReportedPosition(pub Frame);
-
-#[derive(Serialize, Deserialize)]
-struct PositionFields {
-    log: String,
-    count: u64,
-}
-
-impl Serialize for ReportedPosition {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let log = format!("{:032x}", self.0.log);
-        let count = self.0.count;
-        PositionFields { log, count }.serialize(to)
-    }
-}
-
-impl<'de> Deserialize<'de> for ReportedPosition {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let PositionFields { log, count } = PositionFields::deserialize(from)?;
-        let log = u128::from_str_radix(&log, 16).map_err(serde::de::Error::custom)?;
-        Ok(Self(Frame { log, count }))
-    }
-}
-
-/// What a report is answered with.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct ReportAnswer {
-    /// Where the primaries' logs end of those instances that were not there when they reported, by name. Nothing of pools whose primary
-    /// does not run now.
-    pub behind: BTreeMap<String, ReportedPosition>,
-    /// The instances that had everything.
-    #[serde(default)]
-    pub level: BTreeSet<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn reported_position_keeps_all_digits_of_a_log() {
-        for log in [0, 7, u128::MAX - 1] {
-            let position = ReportedPosition(Frame { log, count: 41 });
-            let text = serde_json::to_string(&position).unwrap();
-            assert_eq!(serde_json::from_str::<ReportedPosition>(&text).unwrap(), position);
-        }
-        assert!(serde_json::from_str::<ReportedPosition>(r#"{"log":"x","count":1}"#).is_err());
-    }
-
-    #[test]
-    fn node_report_is_bounded_to_what_is_known_and_sane() {
-        let instance = InstanceReport {
-            pool: "x".repeat(1_000),
-            position: None,
-            changed_ns: 7,
-            size: u64::MAX,
-            serving: true,
-            is_silent: false,
-            failures: u64::MAX,
-            failure: Some("cannot write /home/torso/replicas/p: no space\n\u{1b}[2J".to_owned()),
-        };
-        let report = NodeReport {
-            version: "1.2.3-rc.1+b\u{1b}[2J ".repeat(100),
-            engine_version: "0.24.33".to_owned(),
-            generation: 3,
-            free_bytes: Some(u64::MAX),
-            instances: ["0a", "0b"].map(|name| (name.to_owned(), instance.clone())).into(),
-        };
-        let bounded = report.bounded(&BTreeSet::from(["0a".to_owned(), "0c".to_owned()]));
-        assert_eq!(bounded.instances.keys().collect::<Vec<_>>(), ["0a"]);
-        let instance = &bounded.instances["0a"];
-        assert_eq!(instance.failure.as_deref(), Some(FAILURE));
-        assert!(instance.size.checked_add(bounded.free_bytes.unwrap()).is_some());
-        assert!(instance.failures <= MOST && instance.pool.is_empty());
-        assert_eq!(bounded.version.len(), VERSION);
-        assert!(bounded.version.starts_with("1.2.3-rc.1+b2J1"));
-        assert_eq!(bounded.engine_version, "0.24.33");
-    }
-
-    fn replica(location: &str, pool: &str, id: &str, epoch: u64) -> ReplicaSite {
+    fn database(primary: &str, location: &str, pool: &str, id: &str, epoch: u64) -> DatabaseSites {
         let site = |location: &str| Site {
             location: location.to_owned(),
             dir: location.into(),
@@ -288,19 +237,59 @@ mod tests {
             database: Some(format!("db-{id}")),
             group: Some("default".to_owned()),
         };
-        ReplicaSite {
+        DatabaseSites {
             organization: "o1".to_owned(),
-            site: site(location),
-            primary: site("ams"),
+            primary: site(primary),
+            replicas: vec![site(location)],
+            kept: Vec::new(),
+            wanted: WantedPrimary {
+                limits: DatabaseLimits::default(),
+                block: None,
+                source: PrimarySource::Empty,
+            },
         }
     }
 
-    fn keys(pool: &str) -> TorsoResult<ReplicaKeys> {
-        Ok(ReplicaKeys {
+    fn replica(location: &str, pool: &str, id: &str, epoch: u64) -> DatabaseSites {
+        database("ams", location, pool, id, epoch)
+    }
+
+    fn known_keys(pool: &str) -> ReplicaKeys {
+        ReplicaKeys {
             authority: pool.to_owned(),
             certificate: String::new(),
             key: Secret::new(String::new()),
-        })
+        }
+    }
+
+    fn keys(primary: &Site) -> Result<Option<ReplicaKeys>> {
+        Ok(primary.pool.as_deref().map(known_keys))
+    }
+
+    #[test]
+    fn wanted_state_has_primaries_with_their_limits_and_followers() {
+        let all = [
+            database("lhr", "ams", "p-lhr", "0a", 1),
+            database("lhr", "fra", "p-lhr", "0b", 4),
+        ];
+        let state = WantedState::of("lhr", &all, &|_| panic!("a primary has keys of its own")).unwrap();
+        let pool = &state.pools["p-lhr"];
+        assert_eq!((pool.primary.as_str(), pool.epoch), ("lhr", 4));
+        assert_eq!(pool.followers, BTreeSet::from(["ams".to_owned(), "fra".to_owned()]));
+        assert_eq!(pool.instances["0a"].primary, Some(all[0].wanted.clone()));
+        // Those at another location know the same epoch, whichever of its databases they have.
+        let there = WantedState::of("fra", &all, &|_| Ok(None)).unwrap();
+        let pool = &there.pools["p-lhr"];
+        assert_eq!((pool.epoch, pool.instances.len(), &pool.keys), (4, 1, &None));
+        assert_eq!(pool.instances["0b-epoch4"].primary, None);
+        let mut other = state.clone();
+        let removal = PrimaryRemoval {
+            pool: "../x".to_owned(),
+            is_kept: true,
+        };
+        other.removed.insert("0c".to_owned(), removal);
+        assert!(!other.equals(&state));
+        assert!(other.check_names().is_err());
     }
 
     #[test]
@@ -314,7 +303,7 @@ mod tests {
         let state = WantedState::of("lhr", &all, &keys).unwrap();
         assert_eq!(state.pools.keys().collect::<Vec<_>>(), ["p-ams", "q-ams"]);
         let pool = &state.pools["p-ams"];
-        assert_eq!((pool.primary.as_str(), pool.keys.authority.as_str()), ("ams", "p-ams"));
+        assert_eq!((pool.primary.as_str(), &pool.keys), ("ams", &Some(known_keys("p-ams"))));
         assert_eq!(pool.epoch, 3, "the highest of its instances");
         assert_eq!(pool.instances.keys().collect::<Vec<_>>(), ["0a", "0b-epoch3"]);
         all.reverse();
@@ -349,7 +338,7 @@ mod tests {
 
     #[test]
     fn wanted_state_without_keys_is_none_at_all() {
-        let no_keys = |_: &str| Err(crate::error::Error::new(crate::error::Code::Internal, "no keys"));
+        let no_keys = |_: &Site| Err(crate::error::Error::new(crate::error::Code::Internal, "no keys"));
         assert!(WantedState::of("lhr", &[replica("lhr", "p-ams", "0a", 1)], &no_keys).is_err());
     }
 }

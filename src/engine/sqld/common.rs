@@ -11,6 +11,7 @@ use crate::sync::lock;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// What all processes of an engine have in common.
 pub(super) struct Common {
@@ -22,6 +23,8 @@ pub(super) struct Common {
     pub without_primary: Mutex<HashSet<String>>,
     /// By the pool's name.
     pools: Mutex<HashMap<String, Arc<Pool>>>,
+    /// The public key, besides the engine's own, whose tokens processes accept: that of the server, where this is a node.
+    pub trusted_key: Mutex<Option<String>>,
     /// Those with replicas on other machines, whose keys must not change.
     pub held_pools: Mutex<HashMap<String, Arc<Pool>>>,
 }
@@ -31,9 +34,12 @@ pub(super) struct Pool {
     keys: Mutex<Arc<LogKeys>>,
     /// Where the primary sends its replication log, once it has been started.
     pub log_port: Mutex<Option<u16>>,
-    /// What is known of a primary on another machine; none while nothing is.
-    pub elsewhere: Mutex<Option<PrimaryElsewhere>>,
+    /// What is known of a primary on another machine, and since when; none while nothing is.
+    elsewhere: Mutex<Option<(PrimaryElsewhere, Instant)>>,
 }
+
+/// For so long it is believed that there is a way to a primary on another machine, of which is said each second whether there is.
+const REACHED_FOR: Duration = Duration::from_secs(4);
 
 /// What is known of a primary on another machine.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +53,18 @@ pub struct PrimaryElsewhere {
 impl Pool {
     pub fn keys(&self) -> Arc<LogKeys> {
         Arc::clone(&lock(&self.keys))
+    }
+
+    /// Takes what is known of a primary on another machine now.
+    pub fn note_elsewhere(&self, primary: Option<PrimaryElsewhere>) {
+        *lock(&self.elsewhere) = primary.map(|primary| (primary, Instant::now()));
+    }
+
+    /// What is known of a primary on another machine.
+    pub fn elsewhere(&self) -> Option<PrimaryElsewhere> {
+        let (primary, at) = lock(&self.elsewhere).clone()?;
+        let is_reached = primary.is_reached && at.elapsed() < REACHED_FOR;
+        Some(PrimaryElsewhere { is_reached, ..primary })
     }
 
     /// Takes the way to a primary on another machine. Returns whether its keys are others than before.
@@ -70,8 +88,14 @@ impl Common {
             names: DatabaseNames::default(),
             without_primary: Mutex::default(),
             pools: Mutex::default(),
+            trusted_key: Mutex::default(),
             held_pools: Mutex::default(),
         })
+    }
+
+    /// The public keys whose tokens processes accept.
+    pub fn accepted_keys(&self) -> String {
+        self.keys.accepted(lock(&self.trusted_key).as_deref())
     }
 
     /// The pool of a name, which is made when it is used first.

@@ -389,7 +389,7 @@ impl Job for Arc<ProcessJob> {
         let key = keys::admin_key()?;
         let variables: [(&str, OsString); 8] = [
             ("LIBSQL_ADMIN_AUTH_KEY", key.expose().into()),
-            ("SQLD_AUTH_JWT_KEY", self.common.keys.public().into()),
+            ("SQLD_AUTH_JWT_KEY", self.common.accepted_keys().into()),
             ("RUST_LOG", "warn,sqld=info".into()),
             // Needed to parse a long chain of operators in one statement.
             ("RUST_MIN_STACK", "67108864".into()),

@@ -2,14 +2,15 @@
 //! never stored: the processes do not outlive it.
 
 use crate::error::Result;
-use crate::jwt::{JwtKey, random_bytes};
+use crate::jwt::{JwtKey, SEED_LENGTH, random_bytes};
 use crate::secret::Secret;
+use crate::sync::{read, write};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde_json::json;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 /// What the bearer of a token may do.
@@ -49,21 +50,39 @@ impl fmt::Debug for TokenClock {
 }
 
 pub(super) struct ReplicationKeys {
-    tokens: JwtKey,
+    tokens: RwLock<JwtKey>,
     clock: TokenClock,
 }
+
+/// The bytes before the 32 bytes of a public Ed25519 key in a PEM file.
+const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 impl ReplicationKeys {
     pub fn generate(clock: TokenClock) -> Result<Self> {
         Ok(Self {
-            tokens: JwtKey::generate()?,
+            tokens: RwLock::new(JwtKey::generate()?),
             clock,
         })
     }
 
-    /// The public key for checking tokens, in the form that the processes want.
+    /// Signs with the key of a seed from now on. Processes that run do not accept that.
+    pub fn use_seed(&self, seed: &[u8; SEED_LENGTH]) -> Result<()> {
+        *write(&self.tokens) = JwtKey::from_seed(seed)?;
+        Ok(())
+    }
+
+    /// The public key for checking tokens.
     pub fn public(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.tokens.public_key())
+        URL_SAFE_NO_PAD.encode(read(&self.tokens).public_key())
+    }
+
+    /// The same with another one that is accepted too, in the form that the processes want.
+    pub fn accepted(&self, other: Option<&str>) -> String {
+        let own = self.public();
+        match other.filter(|other| **other != own) {
+            None => own,
+            Some(other) => [own.as_str(), other].into_iter().filter_map(to_pem).collect(),
+        }
     }
 
     /// Makes a token for one namespace.
@@ -73,7 +92,18 @@ impl ReplicationKeys {
             Access::ReadWrite => "rw",
         };
         let now = u64::try_from((self.clock.0)().as_second()).unwrap_or(0);
-        self.tokens
-            .sign(&json!({ "exp": now + valid.as_secs(), "p": { access: { "ns": [id] } } }))
+        read(&self.tokens).sign(&json!({ "exp": now + valid.as_secs(), "p": { access: { "ns": [id] } } }))
     }
+}
+
+/// A public key in PEM; none for a text that is no key.
+fn to_pem(key: &str) -> Option<String> {
+    let key = URL_SAFE_NO_PAD
+        .decode(key)
+        .ok()
+        .filter(|key| key.len() == SEED_LENGTH)?;
+    let text = STANDARD.encode([&SPKI[..], &key].concat());
+    Some(format!(
+        "-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n"
+    ))
 }

@@ -256,7 +256,7 @@ impl Node {
 
     /// What is known of its primary, where that is on another machine.
     pub fn primary_elsewhere(&self) -> Option<PrimaryElsewhere> {
-        lock(&self.server.pool.elsewhere).clone()
+        self.server.pool.elsewhere()
     }
 
     pub fn health(&self) -> &Health {

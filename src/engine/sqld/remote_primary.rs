@@ -4,12 +4,14 @@
 use super::common::PrimaryElsewhere;
 use super::role::{self, ProcessRole};
 use super::{SqldEngine, alone, files, records};
+use crate::engine::process::Listener;
 use crate::engine::remote::{InstanceReport, RemotePrimary, ReplicaKeys, ReportedPosition};
 use crate::engine::{DatabaseLimits, Engine as _, Frame, InstanceRole, Site};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 impl SqldEngine {
     /// What replicas of a pool prove themselves with to its primary's process here. It stays until the engine ends.
@@ -89,25 +91,105 @@ impl SqldEngine {
     /// Takes what is known of a pool's primary on another machine: replicas that stay behind are repaired. None while nothing is known.
     pub fn note_primary(&self, pool: &str, primary: Option<PrimaryElsewhere>) {
         if let Ok(pool) = self.shared.common.pool(pool) {
-            *lock(&pool.elsewhere) = primary;
+            pool.note_elsewhere(primary);
         }
     }
 
-    /// The replicas that are in a location's directory, each with its pool. Those that serve without their primary are not among them.
-    /// What cannot be read, such as a directory of somebody else's, is left out and logged.
-    pub fn replicas_in(&self, dir: &Path) -> Result<Vec<(String, String)>> {
+    /// Has replicas that run take another way to their primary on another machine, or its other keys.
+    pub fn redirect_replicas(&self, pool: &str, primary: &RemotePrimary) -> Result<()> {
+        let nodes: Vec<_> = lock(&self.shared.nodes).values().cloned().collect();
+        let mut replicas = nodes
+            .iter()
+            .filter(|node| node.pool == pool && node.place == ProcessRole::Replica);
+        if replicas.clone().next().is_none() {
+            return Ok(());
+        }
+        let has_new_keys = self.shared.common.pool(pool)?.receive(primary)?;
+        replicas
+            .by_ref()
+            .filter(|node| has_new_keys || node.is_misdirected())
+            .for_each(|node| node.process().kill("its primary is reached in another way now"));
+        Ok(())
+    }
+
+    /// Waits until a replica here has everything up to the end of its primary's log on another machine, as `end` has it. Fails when it
+    /// makes no progress for so long.
+    pub fn await_log(&self, at: &Site, patience: Duration, end: &dyn Fn() -> Result<Frame>) -> Result<()> {
+        let (node, instance) = (self.serving(at)?, at.instance());
+        node.ask(&instance)?;
+        let (mut target, mut last, mut moved) = (end()?, None, Instant::now());
+        loop {
+            let now = node.frame(&instance);
+            if now.is_some_and(|now| now == target || (now.log == target.log && now.count > target.count)) {
+                return Ok(());
+            }
+            if now != last {
+                (last, moved) = (now, Instant::now());
+            } else if moved.elapsed() > patience {
+                return Err(Error::new(
+                    Code::Timeout,
+                    format!(
+                        "the replica of database {} does not catch up with its primary",
+                        at.database_name()
+                    ),
+                )
+                .hint("torso doctor has details"));
+            }
+            // A primary that was killed begins another log, which has everything.
+            target = Some(end()?).filter(|end| end.log != target.log).unwrap_or(target);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Signs tokens with the key of a seed, so that nodes accept them after a start too. To be called before anything runs.
+    pub fn use_token_seed(&self, seed: &[u8; 32]) -> Result<()> {
+        self.shared.common.keys.use_seed(seed)
+    }
+
+    /// The public key of the tokens that this engine makes.
+    #[must_use]
+    pub fn token_key(&self) -> String {
+        self.shared.common.keys.public()
+    }
+
+    /// Has processes accept tokens of another engine as well: those that run are started again for that.
+    pub fn trust_token_key(&self, key: &str) {
+        let before = lock(&self.shared.common.trusted_key).replace(key.to_owned());
+        if before.as_deref() != Some(key) {
+            let nodes: Vec<_> = lock(&self.shared.nodes).values().cloned().collect();
+            for node in nodes.iter().filter(|node| node.process().pid().is_some()) {
+                node.process().end_and_restart("the server has another key now");
+            }
+        }
+    }
+
+    /// Where the process of a primary's pool takes SQL.
+    pub fn sql_listener(&self, primary: &Site) -> Result<Listener> {
+        self.log_address(primary)?;
+        Ok(self.serving(primary)?.admin()?.sql)
+    }
+
+    /// The instances that are in a location's directory, each with its pool, and whether it is a primary. Those that serve without
+    /// their primary are not among them. What cannot be read, such as a directory of somebody else's, is left out and logged.
+    pub fn instances_in(&self, dir: &Path) -> Result<Vec<(String, String, bool)>> {
         let mut all = Vec::new();
         for pool in files::names(dir)?
             .into_iter()
             .filter(|pool| !pool.ends_with(alone::SUFFIX))
         {
-            match replicas_of(&dir.join(&pool)) {
-                Ok(instances) => all.extend(instances.into_iter().map(|instance| (pool.clone(), instance))),
+            match instances_of(&dir.join(&pool)) {
+                Ok((is_primary, instances)) => {
+                    all.extend(
+                        instances
+                            .into_iter()
+                            .map(|instance| (pool.clone(), instance, is_primary)),
+                    );
+                }
                 Err(error) => {
                     tracing::warn!(
                         directory = pool,
                         cause = error.full_message(),
-                        "the replicas in a directory cannot be read"
+                        "the databases in a directory cannot be read"
                     );
                 }
             }
@@ -115,13 +197,15 @@ impl SqldEngine {
         Ok(all)
     }
 
-    /// What is known of a replica here, for its primary's machine.
+    /// What is known of an instance here, for the server.
     pub fn report_of(&self, at: &Site) -> Result<Option<InstanceReport>> {
         let Some(running) = self.running(at)? else {
             return Ok(None);
         };
-        let InstanceRole::Replica { position, .. } = &running.role else {
-            return Ok(None);
+        let position = match &running.role {
+            InstanceRole::Replica { position, .. } => position,
+            InstanceRole::Primary => &running.position,
+            InstanceRole::Promoting => return Ok(None),
         };
         let process = running.process.as_ref();
         Ok(Some(InstanceReport {
@@ -133,15 +217,17 @@ impl SqldEngine {
             is_silent: process.is_some_and(|process| process.is_silent),
             failures: process.map_or(0, |process| process.failures),
             failure: process.and_then(|process| process.failure.clone()),
+            limits: running.limits.clone(),
+            damage: running.damage.clone(),
+            blocked: None,
         }))
     }
 }
 
-/// The replicas in the directory of a pool.
-fn replicas_of(home: &Path) -> Result<Vec<String>> {
-    if role::role_of(home)?.is_some_and(|role| role.role == ProcessRole::Replica) {
-        records::acknowledged(home)
-    } else {
-        Ok(Vec::new())
+/// Whether the instances in the directory of a pool are primaries, and which there are.
+fn instances_of(home: &Path) -> Result<(bool, Vec<String>)> {
+    match role::role_of(home)? {
+        Some(role) => Ok((role.role == ProcessRole::Primary, records::acknowledged(home)?)),
+        None => Ok((false, Vec::new())),
     }
 }

@@ -2,6 +2,7 @@
 
 mod peers;
 mod refusals;
+mod reverse;
 mod streams;
 
 use super::*;
@@ -32,6 +33,8 @@ struct HandlerState {
     news: Option<Value>,
     /// Epoch and address of each pool.
     pools: BTreeMap<String, (u64, SocketAddr)>,
+    /// The locations of pools whose primaries are on other machines.
+    ends: BTreeMap<String, String>,
 }
 
 impl TestHandler {
@@ -80,14 +83,17 @@ impl LinkHandler for TestHandler {
         }
     }
 
-    fn authorize(&self, _: &NodeName, target: &StreamTarget) -> Result<SocketAddr> {
+    fn authorize(&self, _: &NodeName, target: &StreamTarget) -> Result<StreamEnd> {
         let state = lock(&self.state);
+        if let Some(location) = state.ends.get(&target.pool) {
+            return Ok(StreamEnd::Location(location.clone()));
+        }
         let (epoch, address) = state
             .pools
             .get(&target.pool)
             .ok_or_else(|| Error::new(Code::InstanceNotFound, format!("there is no pool {}", target.pool)))?;
         match target.epoch == *epoch {
-            true => Ok(*address),
+            true => Ok(StreamEnd::Here(*address)),
             false => Err(Error::new(
                 Code::Conflict,
                 format!("epoch {} is over; {epoch} is in force", target.epoch),
@@ -156,6 +162,7 @@ fn target(pool: &str, epoch: u64) -> StreamTarget {
         pool: pool.to_owned(),
         location: "lhr".to_owned(),
         epoch,
+        purpose: StreamPurpose::Log,
     }
 }
 

@@ -56,11 +56,16 @@ pub fn discard(
 ) -> Result<Option<PathBuf>> {
     let (engine, site) = (&view.plane.engine, view.former_site(id, row, former));
     if let Some(row) = row.filter(|_| former.is_kept) {
-        let path = engine.local_files(&site)?.set_aside(&site)?;
+        let (database, location) = (&row.name, &former.location);
+        let Ok(files) = engine.local_files(&site) else {
+            engine.set_aside_elsewhere(&site)?;
+            tracing::warn!(%database, %location, "the files of a former primary were set aside on their machine");
+            return Ok(None);
+        };
+        let path = files.set_aside(&site)?;
         if !path.exists() {
             return Ok(None);
         }
-        let (database, location) = (&row.name, &former.location);
         tracing::warn!(%database, %location, path = %path.display(), "the files of a former primary were set aside");
         return Ok(Some(path));
     }

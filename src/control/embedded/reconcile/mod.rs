@@ -75,6 +75,10 @@ fn observe(
                     continue;
                 }
             },
+            Err(error) if is_away(view, &site(view, id, row, location), &error) => {
+                report.away.push((location.clone(), error));
+                ObservedInstance::Unknown
+            }
             Err(error) => {
                 report.failures.push((location.clone(), error));
                 ObservedInstance::Unknown
@@ -157,6 +161,10 @@ fn bring(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&LocationCode>, w
                 (_, None) => {}
                 (Err(error), Some(at)) if is_away(view, &site(view, id, row.as_ref(), at), &error) => {
                     report.away.push((at.clone(), error));
+                    if want.as_ref().is_some_and(|want| want.primary == *at) {
+                        stands = false;
+                        break 'steps;
+                    }
                 }
                 (Err(error), Some(at)) => {
                     report.failures.push((at.clone(), error));

@@ -30,6 +30,11 @@ impl ReconcileReport {
         take(&mut self.away, location)
     }
 
+    /// Removes and returns why a location has not what it is to have, here or elsewhere.
+    pub fn take_at(&mut self, location: &LocationCode) -> Option<Error> {
+        self.take_failure(location).or_else(|| self.take_away(location))
+    }
+
     /// Removes and returns a reason why something is not as it is to be, here before elsewhere.
     pub fn take_any(&mut self) -> Option<Error> {
         let cause = self.failures.pop().or_else(|| self.away.pop());

@@ -4,11 +4,13 @@ use crate::control::hosted::Shared;
 use crate::engine::remote::NodeReport;
 use crate::engine::remote::PlacedEngine;
 use crate::error::{Code, Error, Result};
-use crate::link::{HandlerAnswer, JoinApproval, JoinRequest, LinkHandler, NodeName, NodeRequest, StreamTarget};
+use crate::link::{
+    HandlerAnswer, JoinApproval, JoinRequest, LinkHandler, NodeName, NodeRequest, StreamEnd, StreamPurpose,
+    StreamTarget,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 /// Answers nodes for a plane, as long as that is there.
@@ -54,9 +56,15 @@ impl LinkHandler for NodeHandler {
             }
             "report" => {
                 let report: NodeReport = parse(&request.body)?;
-                let (replicas, _) = shared.wanted_at(node.location())?;
+                let (databases, _) = shared.wanted_at(node.location())?;
                 let engine = PlacedEngine::new(shared.sqld()?.clone(), shared.nodes.remote.clone());
-                to_answer(&engine.receive_report(node.location(), report, &replicas))
+                let was_away = !shared.nodes.remote.is_current(node.location());
+                let answer = engine.receive_report(node.location(), report, &databases);
+                if was_away {
+                    // What could not be done without this machine.
+                    shared.keep_trying();
+                }
+                to_answer(&answer)
             }
             _ => Err(Error::new(
                 Code::PathNotFound,
@@ -68,9 +76,9 @@ impl LinkHandler for NodeHandler {
         }
     }
 
-    fn authorize(&self, node: &NodeName, target: &StreamTarget) -> Result<SocketAddr> {
+    fn authorize(&self, node: &NodeName, target: &StreamTarget) -> Result<StreamEnd> {
         let shared = self.shared()?;
-        let (replicas, state) = shared.wanted_at(node.location())?;
+        let (databases, state) = shared.wanted_at(node.location())?;
         let unwanted = || {
             Error::new(
                 Code::Forbidden,
@@ -78,7 +86,8 @@ impl LinkHandler for NodeHandler {
             )
         };
         let pool = state.pools.get(&target.pool).ok_or_else(unwanted)?;
-        if pool.organization != target.organization {
+        let is_replica = pool.primary != node.location() && target.purpose == StreamPurpose::Log;
+        if pool.organization != target.organization || !is_replica {
             return Err(unwanted());
         }
         if pool.epoch != target.epoch {
@@ -90,9 +99,13 @@ impl LinkHandler for NodeHandler {
                 ),
             ));
         }
-        let is_of_pool = |site: &Option<String>| site.as_ref() == Some(&target.pool);
-        let replica = replicas.iter().find(|replica| is_of_pool(&replica.site.pool));
-        shared.sqld()?.log_address(&replica.ok_or_else(unwanted)?.primary)
+        if shared.nodes.remote.has(&pool.primary) {
+            return Ok(StreamEnd::Location(pool.primary.clone()));
+        }
+        let mut primaries = databases.iter().map(|database| &database.primary);
+        let primary = primaries.find(|primary| primary.pool.as_ref() == Some(&target.pool));
+        let address = shared.sqld()?.log_address(primary.ok_or_else(unwanted)?)?;
+        Ok(StreamEnd::Here(address))
     }
 }
 

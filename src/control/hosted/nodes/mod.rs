@@ -4,6 +4,7 @@
 mod check;
 mod handler;
 mod membership;
+mod primary_ports;
 mod wanted;
 
 pub use membership::join_token_fingerprint;
@@ -17,7 +18,8 @@ use crate::error::{Code, Error, Result};
 use crate::link::{Authority, LinkServer};
 use crate::sync::lock;
 use handler::NodeHandler;
-use std::collections::BTreeMap;
+use primary_ports::PrimaryPorts;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use wanted::WantedStates;
@@ -34,6 +36,7 @@ pub(super) struct Nodes {
     /// Held while it is decided who is a location, and recorded.
     membership: Mutex<()>,
     wanted: Arc<WantedStates>,
+    ports: PrimaryPorts,
     /// None where the server does not listen for them.
     listening: OnceLock<ListeningLink>,
 }
@@ -65,7 +68,7 @@ impl Nodes {
         lock(&self.rows).keys().cloned().collect()
     }
 
-    /// Ends the streams to a location that are for what is not wanted there any more, or for another epoch of it.
+    /// Ends the streams of a location that are for what is not wanted there any more, or for another epoch of it.
     fn end_unwanted_streams(&self, location: &str, state: &WantedState) {
         let Some(listening) = self.listening.get() else { return };
         listening.server.end_streams(|node, target| {
@@ -94,6 +97,7 @@ impl Hosted {
         let server = Arc::new(LinkServer::start(listener, Arc::clone(&authority), handler)?);
         let wanted = Arc::clone(&shared.nodes.wanted);
         shared.nodes.remote.on_change(move || wanted.mark_changed());
+        shared.nodes.open_ways(shared);
         let (plane, wanted, listening) = (
             Arc::downgrade(shared),
             Arc::clone(&shared.nodes.wanted),
@@ -136,12 +140,16 @@ fn follow_changes(plane: &Weak<Shared>, wanted: &WantedStates, server: &Weak<Lin
         let (Some(shared), Some(server)) = (plane.upgrade(), server.upgrade()) else {
             return;
         };
-        let locations: Vec<LocationCode> = lock(&shared.nodes.rows).keys().cloned().collect();
-        for location in locations {
-            if let Err(error) = shared.wanted_at(location.as_str()) {
-                tracing::warn!(%location, cause = error.full_message(), "what is wanted elsewhere cannot be read");
+        let mut pools = BTreeSet::new();
+        for location in shared.nodes.locations() {
+            match shared.wanted_at(location.as_str()) {
+                Ok((_, state)) => pools.extend(state.pools.into_keys()),
+                Err(error) => {
+                    tracing::warn!(%location, cause = error.full_message(), "what is wanted elsewhere cannot be read");
+                }
             }
         }
+        shared.nodes.ports.retain(|pool| pools.contains(pool));
         server.notify();
     }
 }

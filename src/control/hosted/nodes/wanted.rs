@@ -1,9 +1,11 @@
 //! What each location on another machine is to run: a function of the catalogs of all organizations, read again when one may have
 //! changed.
 
+use crate::control::embedded::WantedPlacement;
 use crate::control::hosted::Shared;
 use crate::control::hosted::store::OrganizationRow;
-use crate::engine::remote::{ReplicaSite, WantedState};
+use crate::engine::remote::{DatabaseSites, PrimarySource, ReplicaKeys, WantedPrimary, WantedState};
+use crate::engine::{DatabaseLimits, Site};
 use crate::error::Result;
 use crate::sync::{lock, wait};
 use jiff::Timestamp;
@@ -26,7 +28,7 @@ pub(super) struct WantedStates {
 
 #[derive(Default)]
 struct ReadState {
-    replicas: Arc<Vec<ReplicaSite>>,
+    databases: Arc<Vec<DatabaseSites>>,
     /// What some organization wants is not known.
     is_partial: bool,
     /// How often they may have changed before they were read, and when that was.
@@ -86,23 +88,33 @@ impl WantedStates {
 }
 
 impl Shared {
-    /// All replicas that are wanted at locations of other machines, and what one of these is to run.
-    pub(super) fn wanted_at(&self, location: &str) -> Result<(Arc<Vec<ReplicaSite>>, WantedState)> {
-        let (replicas, is_partial) = self.wanted_replicas()?;
-        let engine = self.sqld()?;
-        let state = WantedState {
+    /// All databases that have an instance on another machine, and what one location is to run.
+    pub(super) fn wanted_at(&self, location: &str) -> Result<(Arc<Vec<DatabaseSites>>, WantedState)> {
+        let (databases, is_partial) = self.wanted_databases()?;
+        let mut state = WantedState {
             is_partial,
-            ..WantedState::of(location, &replicas, &|pool| engine.replica_keys(pool))?
+            token_key: self.sqld()?.token_key(),
+            ..WantedState::of(location, &databases, &|primary| self.keys_of(primary))?
         };
+        self.nodes.remote.add_orders(location, &mut state);
         let (state, is_new) = self.nodes.wanted.take(location, state);
         if is_new && !is_partial {
             self.nodes.end_unwanted_streams(location, &state);
         }
-        Ok((replicas, state))
+        Ok((databases, state))
     }
 
-    /// The replicas, and whether what some organization wants is not known.
-    fn wanted_replicas(&self) -> Result<(Arc<Vec<ReplicaSite>>, bool)> {
+    /// What replicas of a primary's pool prove themselves with, as far as that is known.
+    fn keys_of(&self, primary: &Site) -> Result<Option<ReplicaKeys>> {
+        if self.nodes.remote.has(&primary.location) {
+            return Ok(self.nodes.remote.keys_of(primary));
+        }
+        let pool = primary.pool.as_deref().unwrap_or_default();
+        self.sqld()?.replica_keys(pool).map(Some)
+    }
+
+    /// The databases, and whether what some organization wants is not known.
+    fn wanted_databases(&self) -> Result<(Arc<Vec<DatabaseSites>>, bool)> {
         let wanted = &self.nodes.wanted;
         let mut read = lock(&wanted.read);
         // Before it is read: what changes meanwhile is read once more.
@@ -110,28 +122,28 @@ impl Shared {
         if changes != read.changes || read.at.is_none_or(|at| at.elapsed() >= OLDEST) {
             *read = ReadState {
                 changes,
-                ..self.read_replicas()?
+                ..self.read_databases()?
             };
         }
-        Ok((Arc::clone(&read.replicas), read.is_partial))
+        Ok((Arc::clone(&read.databases), read.is_partial))
     }
 
-    fn read_replicas(&self) -> Result<ReadState> {
+    fn read_databases(&self) -> Result<ReadState> {
         let mut all = Vec::new();
         let mut is_partial = false;
         let organizations = self.records().organizations()?;
         for organization in organizations {
-            match self.replicas_of(&organization) {
-                Ok(replicas) => all.extend(replicas),
+            match self.databases_elsewhere(&organization) {
+                Ok(databases) => all.extend(databases),
                 Err(error) => {
                     let (organization, cause) = (&organization.slug, error.full_message());
-                    tracing::error!(%organization, cause, "its replicas on other machines are not known, and stay as they are");
+                    tracing::error!(%organization, cause, "what it has on other machines is not known, and stays as it is");
                     is_partial = true;
                 }
             }
         }
         Ok(ReadState {
-            replicas: Arc::new(all),
+            databases: Arc::new(all),
             is_partial,
             at: Some(Instant::now()),
             ..ReadState::default()
@@ -140,30 +152,64 @@ impl Shared {
 
     /// What an organization wants at locations of other machines. Fails where its catalog cannot be read, or is not the one that it had:
     /// from such a catalog nothing is concluded about copies elsewhere, which may be the last ones.
-    fn replicas_of(&self, organization: &OrganizationRow) -> Result<Vec<ReplicaSite>> {
+    fn databases_elsewhere(&self, organization: &OrganizationRow) -> Result<Vec<DatabaseSites>> {
         let read = self.plane_of(organization)?.wanted_placements()?;
         let identity = read.as_ref().map(|(identity, _)| identity.as_str());
         self.records().check_catalog_identity(&organization.id, identity)?;
-        let mut all = Vec::new();
-        for placed in read.map(|(_, placements)| placements).unwrap_or_default() {
-            let mut sites = placed.sites.into_iter();
-            let Some((_, primary)) = sites.next() else { continue };
-            let elsewhere = sites.filter(|(location, _)| self.nodes.has(location));
-            all.extend(elsewhere.map(|(_, site)| ReplicaSite {
-                organization: organization.id.clone(),
-                site,
-                primary: primary.clone(),
-            }));
-        }
-        Ok(all)
+        let placements = read.map(|(_, placements)| placements).unwrap_or_default();
+        let is_elsewhere = |database: &DatabaseSites| {
+            let mut sites = std::iter::once(&database.primary)
+                .chain(&database.replicas)
+                .chain(&database.kept);
+            sites.any(|site| self.nodes.remote.has(&site.location))
+        };
+        let all = placements
+            .into_iter()
+            .flat_map(|placed| sites_of(&organization.id, placed));
+        Ok(all.filter(is_elsewhere).collect())
     }
+}
+
+/// Where a database is wanted, as engines have it; while it is being moved, where it was as well.
+fn sites_of(organization: &str, placed: WantedPlacement) -> Vec<DatabaseSites> {
+    let sites = |sites: Vec<Site>, limits: DatabaseLimits, source: PrimarySource| {
+        let mut sites = sites.into_iter();
+        Some(DatabaseSites {
+            organization: organization.to_owned(),
+            primary: sites.next()?,
+            replicas: sites.collect(),
+            kept: Vec::new(),
+            wanted: WantedPrimary {
+                limits,
+                block: None,
+                source,
+            },
+        })
+    };
+    let source = if placed.is_empty {
+        PrimarySource::Empty
+    } else {
+        PrimarySource::Existing
+    };
+    let now = placed.sites.into_iter().map(|(_, site)| site).collect();
+    let now = sites(now, placed.limits.clone(), source);
+    let kept = placed.kept;
+    let now = now.map(|now| DatabaseSites { kept, ..now });
+    let before = placed.moving.and_then(|before| {
+        let limits = DatabaseLimits {
+            block_writes: true,
+            ..placed.limits
+        };
+        sites(before.into(), limits, PrimarySource::Existing)
+    });
+    now.into_iter().chain(before).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::remote::{ReplicaKeys, WantedPool};
-    use crate::secret::Secret;
+    use crate::engine::remote::WantedPool;
+    use std::collections::BTreeSet;
 
     #[test]
     fn wanted_changes_are_awaited_once_each() {
@@ -184,17 +230,13 @@ mod tests {
             group: "default".to_owned(),
             primary: "ams".to_owned(),
             epoch: 1,
-            keys: ReplicaKeys {
-                authority: String::new(),
-                certificate: String::new(),
-                key: Secret::new(String::new()),
-            },
+            keys: None,
+            followers: BTreeSet::new(),
             instances: BTreeMap::new(),
         };
         let with = WantedState {
-            generation: 0,
-            is_partial: false,
             pools: BTreeMap::from([("p".to_owned(), pool)]),
+            ..WantedState::default()
         };
         let (first, is_new) = states.take("lhr", with.clone());
         assert!(first.generation > 0 && is_new);

@@ -1,0 +1,219 @@
+//! Primaries on other machines: what the server passes on to them, who follows them, and how they move.
+
+use super::site::{Site, blocks, join, kill_node, open_server, start_server, wait_for};
+use crate::support::machines::machine_network;
+use serde_json::Value;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Rows of `app` as the server answers, of its instance at a location or of its primary; none where that fails.
+fn count(server: &Site, location: Option<&str>) -> Option<String> {
+    let at = location.map(|location| ["--location", location]);
+    let mut words = vec!["db", "shell", "app"];
+    words.extend(at.iter().flatten());
+    words.extend(["-list", "-noheader", "select count(*) from t"]);
+    let answer = server.machine.run(|| server.world.torso(&words));
+    answer.status.success().then(|| answer.stdout.trim().to_owned())
+}
+
+/// Whether a row was written.
+fn try_write(server: &Site) -> bool {
+    let insert = ["db", "shell", "app", "insert into t values (1)"];
+    server.machine.run(|| server.world.torso(insert)).status.success()
+}
+
+#[track_caller]
+fn wait_count(what: &str, server: &Site, location: Option<&str>, rows: i64) {
+    wait_for(
+        what,
+        || count(server, location) == Some(rows.to_string()),
+        || format!("{:?}\n{}", count(server, location), server.log()),
+    );
+}
+
+#[test]
+fn machine_with_the_primary_takes_the_servers_writes_and_is_followed() {
+    let test = "machine_with_the_primary_takes_the_servers_writes_and_is_followed";
+    let Some(mut network) = machine_network(test) else {
+        return;
+    };
+    let (mut server, mut lhr, mut fra) = (
+        Site::new(&mut network),
+        Site::new(&mut network),
+        Site::new(&mut network),
+    );
+    let blocks = blocks();
+    let [listen, invite, join_line, ..] = blocks.as_slice() else {
+        panic!("other blocks than this test knows: {blocks:#?}");
+    };
+    open_server(&mut server, listen);
+    join(&server, &mut lhr, "lhr", invite, join_line);
+    join(&server, &mut fra, "fra", invite, join_line);
+    server.torso(&["db", "create", "app", "--location", "lhr"]);
+    server.torso(&["db", "shell", "app", "create table t(x)"]);
+    assert!(try_write(&server), "{}", lhr.log());
+    lhr.wait_rows("row is there", 1);
+    server.torso(&["db", "replicate", "app", "ams"]);
+    server.torso(&["db", "replicate", "app", "fra"]);
+    wait_count("row arrives at the server's replica", &server, Some("ams"), 1);
+    fra.wait_rows("row arrives at the other machine", 1);
+    assert!(try_write(&server));
+    wait_count("second row arrives at the server's replica", &server, Some("ams"), 2);
+    fra.wait_rows("second row arrives at the other machine", 2);
+
+    kill_node(&mut lhr);
+    assert!(!try_write(&server), "a write without a primary was acknowledged");
+    assert_eq!(count(&server, Some("ams")), Some("2".to_owned()), "reads here go on");
+    lhr.start("exec torso node");
+    wait_for("it takes writes again", || try_write(&server), || lhr.log());
+    wait_count("row arrives after the kill", &server, Some("ams"), 3);
+    fra.wait_rows("row arrives at the other machine after the kill", 3);
+
+    lhr.machine.cut_link();
+    assert!(!try_write(&server), "a write over a cut link was acknowledged");
+    lhr.machine.restore_link();
+    wait_for("it takes writes after the cut", || try_write(&server), || lhr.log());
+    wait_count("row arrives after the cut", &server, Some("ams"), 4);
+    fra.wait_rows("row arrives at the other machine after the cut", 4);
+
+    server.lose_power();
+    server.machine.power_on();
+    start_server(&mut server, listen);
+    wait_for(
+        "writes go on after the server's power loss",
+        || try_write(&server),
+        || server.log(),
+    );
+    wait_count("row arrives after the server's power loss", &server, Some("ams"), 5);
+    fra.wait_rows("row arrives at the other machine after the server's power loss", 5);
+    server.torso(&["db", "destroy", "app", "--yes"]);
+    wait_for("nothing is left there", || lhr.rows().is_none(), || lhr.log());
+}
+
+/// Writes rows until it is told to stop; returns how many were acknowledged.
+struct Writer<'s> {
+    stop: AtomicBool,
+    server: &'s Site,
+}
+
+impl Writer<'_> {
+    fn run(&self) -> i64 {
+        let mut acknowledged = 0;
+        while !self.stop.load(Ordering::SeqCst) {
+            acknowledged += i64::from(try_write(self.server));
+        }
+        acknowledged
+    }
+}
+
+/// Does something while rows are written; returns how many of these were acknowledged.
+fn under_load(server: &Site, work: impl FnOnce()) -> i64 {
+    let writer = Writer {
+        stop: AtomicBool::new(false),
+        server,
+    };
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| writer.run());
+        let worked = catch_unwind(AssertUnwindSafe(work));
+        writer.stop.store(true, Ordering::SeqCst);
+        let acknowledged = writing.join().unwrap();
+        worked.unwrap_or_else(|panic| resume_unwind(panic));
+        acknowledged
+    })
+}
+
+/// Moves the primary, and prints for how long writes waited.
+#[allow(clippy::print_stdout)] // for whoever wants to see the figures
+fn promote(server: &Site, location: &str) {
+    let answer = server.torso(&["db", "promote", "app", location, "--json"]);
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    println!(
+        "promotion to {location}: {} ms without writes",
+        answer["promotion"]["outage_ms"]
+    );
+}
+
+#[test]
+fn machine_primaries_move_there_and_back_under_load_and_lose_nothing() {
+    let test = "machine_primaries_move_there_and_back_under_load_and_lose_nothing";
+    let Some(mut network) = machine_network(test) else {
+        return;
+    };
+    let (mut server, mut lhr, mut fra) = (
+        Site::new(&mut network),
+        Site::new(&mut network),
+        Site::new(&mut network),
+    );
+    let blocks = blocks();
+    let [listen, invite, join_line, ..] = blocks.as_slice() else {
+        panic!("other blocks than this test knows: {blocks:#?}");
+    };
+    open_server(&mut server, listen);
+    join(&server, &mut lhr, "lhr", invite, join_line);
+    join(&server, &mut fra, "fra", invite, join_line);
+    server.torso(&["db", "create", "app"]);
+    server.torso(&["db", "shell", "app", "create table t(x)"]);
+    for location in ["lhr", "fra"] {
+        server.torso(&["db", "replicate", "app", location]);
+    }
+    lhr.wait_rows("replica is there", 0);
+    fra.wait_rows("replica is there", 0);
+    // From the server to a machine, between machines, and back.
+    let acknowledged = under_load(&server, || {
+        for location in ["lhr", "fra", "ams", "fra", "lhr", "ams"] {
+            promote(&server, location);
+        }
+    });
+    assert!(acknowledged > 0);
+    // An answer that was lost may have been a row, and none that was given was not.
+    let rows: i64 = count(&server, None).unwrap().parse().unwrap();
+    assert!(rows >= acknowledged, "{acknowledged} acknowledged, {rows} there");
+    for location in [&lhr, &fra] {
+        location.wait_rows("replica has all rows", rows);
+    }
+
+    // The machine is killed while its primary is moved away: that is completed or undone.
+    promote(&server, "lhr");
+    let before: i64 = count(&server, None).unwrap().parse().unwrap();
+    std::thread::scope(|scope| {
+        let moving = scope.spawn(|| {
+            let words = ["db", "promote", "app", "ams"];
+            server.machine.run(|| server.world.torso(words)).status.success()
+        });
+        std::thread::sleep(Duration::from_millis(150));
+        kill_node(&mut lhr);
+        moving.join().unwrap()
+    });
+    lhr.start("exec torso node");
+    wait_for("it takes writes again", || try_write(&server), || server.log());
+    let rows: i64 = count(&server, None).unwrap().parse().unwrap();
+    assert!(rows > before, "{before} acknowledged, {rows} there");
+    fra.wait_rows("replica has all rows after the kill", rows);
+    lhr.wait_rows("the machine that was killed has all rows", rows);
+
+    // The same of one that becomes the primary's.
+    wait_for(
+        "the primary is at the server",
+        || {
+            let words = ["db", "promote", "app", "ams"];
+            server.machine.run(|| server.world.torso(words)).status.success()
+        },
+        || server.log(),
+    );
+    std::thread::scope(|scope| {
+        let moving = scope.spawn(|| {
+            let words = ["db", "promote", "app", "fra"];
+            server.machine.run(|| server.world.torso(words)).status.success()
+        });
+        std::thread::sleep(Duration::from_millis(150));
+        kill_node(&mut fra);
+        moving.join().unwrap()
+    });
+    fra.start("exec torso node");
+    wait_for("it takes writes after that", || try_write(&server), || server.log());
+    let after: i64 = count(&server, None).unwrap().parse().unwrap();
+    assert!(after > rows, "{rows} acknowledged, {after} there");
+    lhr.wait_rows("replica has all rows after that", after);
+    fra.wait_rows("the second machine that was killed has all rows", after);
+}
