@@ -13,13 +13,14 @@ use torso::control::ControlPlane;
 use torso::control::MaintenanceOperations as _;
 use torso::control::embedded::Embedded;
 use torso::control::findings::Severity;
+use torso::control::promotion::ForcedPromotion;
 use torso::control::types::{ConfigurationPatch, Connection, DatabaseFilter, InstanceState, Seed};
 use torso::engine::remote::{
     DatabaseSites, NodeEngine, NodeReport, PlacedEngine, PrimarySource, PrimaryWays, RemoteLocations, WantedPrimary,
     WantedSource, WantedState,
 };
 use torso::engine::sqld::{Access, SqldEngine};
-use torso::engine::{DatabaseLimits, Site};
+use torso::engine::{DatabaseLimits, Engine as _, Site};
 use torso::error::Code;
 
 /// The location of the other machine.
@@ -389,6 +390,61 @@ fn remote_primary_that_is_away_is_neither_made_nor_lost() {
         let _ = machines.plane().list_databases(&DatabaseFilter::default());
         shared.node.report().unwrap().instances.is_empty()
     });
+}
+
+#[test]
+fn remote_primary_on_a_lost_machine_is_replaced_only_when_that_is_off() {
+    let machines = Machines::connected();
+    let plane = machines.plane();
+    create(&*plane, "app", REMOTE);
+    write(&machines, "app", "create table t (x); insert into t values (1)");
+    plane.add_instance(&db("app"), &at("ams")).unwrap();
+    let shared = &machines.shared;
+    let placed = shared.embedded().placement(&db("app")).unwrap();
+    let (_, lost) = &placed.sites[0];
+    let there = shared.node.site(lost.pool.as_deref().unwrap(), &lost.instance());
+    shared.is_connected.store(false, Ordering::SeqCst);
+    shared.remote.remove(REMOTE);
+    shared.remote.add(REMOTE);
+    let error = plane
+        .force_promotion(&db("app"), &ForcedPromotion::default())
+        .unwrap_err();
+    assert_eq!(error.code(), Code::Conflict, "{error}");
+    assert!(error.message().contains("may still run"), "{error}");
+    assert!(error.hint_text().unwrap().contains("--old-machine-is-off"), "{error}");
+    let off = ForcedPromotion {
+        old_machine_is_off: true,
+        ..ForcedPromotion::default()
+    };
+    let loss = plane.force_promotion(&db("app"), &off).unwrap().promotion.unwrap().loss;
+    assert!(!loss.unwrap().is_exact, "what it had is not known");
+    write(&machines, "app", "insert into t values (2)");
+    // It was not off, and somebody there has written to it.
+    let engine = shared.node.engine();
+    let token = engine
+        .token(&there.instance(), Access::ReadWrite, Duration::from_secs(60))
+        .unwrap();
+    let endpoint = engine.endpoint(&there).unwrap();
+    query(&endpoint, token.expose(), "insert into t values (99)").unwrap();
+    machines.connect();
+    until("its files are set aside", || {
+        let _ = shared.embedded().take_back_former();
+        !engine.uncompared(&shared.dir.path().join("node")).unwrap().is_empty()
+    });
+    until("its replica has what is acknowledged now", || {
+        machines.state_there("app") == InstanceState::Ready
+    });
+    assert_eq!(rows(&machines, "app", REMOTE), 2);
+    until("they are compared", || {
+        shared.node.compare_set_aside().unwrap();
+        engine.uncompared(&shared.dir.path().join("node")).unwrap().is_empty()
+    });
+    let aside = engine.orphans(&shared.dir.path().join("node"), &|_| true).unwrap();
+    let [aside] = aside.as_slice() else { panic!("{aside:?}") };
+    let divergence = aside.divergence.as_deref().unwrap();
+    assert!(divergence.contains(": 1 in t"), "{divergence}");
+    // Of the epoch that is over nothing is served any more.
+    assert!(engine.endpoint(&there).is_err());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `torso location`: the places where databases can be.
 
+mod drain;
 mod machine;
 mod status;
 
@@ -31,6 +32,7 @@ pub(super) enum Verb {
     Add(Add),
     #[command(visible_alias = "rm")]
     Remove(Remove),
+    Drain(drain::Drain),
 }
 
 pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
@@ -40,6 +42,7 @@ pub(super) fn run(ctx: &Context, verb: Verb) -> Result<()> {
         Verb::Status(args) => status::status(ctx, &args),
         Verb::Add(args) => add(ctx, &args),
         Verb::Remove(args) => remove(ctx, &args),
+        Verb::Drain(args) => drain::drain(ctx, &args),
     }
 }
 

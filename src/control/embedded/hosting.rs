@@ -151,8 +151,9 @@ impl Embedded {
         Ok(Some((catalog.identity()?, all?)))
     }
 
-    /// Whether anything is, is to be or is still to be removed at a location. Waits for a change under way, and changes nothing.
-    pub fn uses_location(&self, location: &LocationCode) -> Result<bool> {
+    /// Whether anything is, is to be or is still to be removed at a location; `with_kept`, also whether files of a former primary may
+    /// come back there. Waits for a change under way, and changes nothing.
+    pub fn uses_location(&self, location: &LocationCode, with_kept: bool) -> Result<bool> {
         // Whoever changes anything makes the catalog before deciding about locations.
         if Catalog::open(&self.catalog_path())?.is_none() {
             return Ok(false);
@@ -162,9 +163,18 @@ impl Embedded {
             return Ok(false);
         };
         catalog.migrate()?;
-        // What former primaries have left there counts as well.
         let former = catalog.all_former_instances()?;
-        Ok(catalog.locations_in_use()?.contains(location) || former.iter().any(|(_, one)| one.location == *location))
+        let mut former = former.iter().filter(|(_, one)| with_kept || !one.is_kept);
+        Ok(catalog.locations_in_use()?.contains(location) || former.any(|(_, one)| one.location == *location))
+    }
+
+    /// Waits no more for the files of former primaries at a location, whose machine is to be none any more.
+    pub fn forget_former_primaries(&self, location: &LocationCode) -> Result<()> {
+        if !self.uses_location(location, true)? {
+            return Ok(());
+        }
+        self.change()?
+            .commit(|catalog| catalog.delete_retained_instances(location))
     }
 
     /// Every database that is in a copy of the catalog. Nothing is reconciled, so nothing needs to run.

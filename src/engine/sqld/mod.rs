@@ -10,7 +10,7 @@
 //! - [`SqldEngine::endpoint`] tells the loopback address of the process that serves an instance and the name to send as
 //!   `Host`, and fails with `unavailable` while it does not serve. The address of an instance never changes, unless the
 //!   pool was empty in between. [`SqldEngine::token`] makes the token to send along; it opens one namespace only, and
-//!   processes accept no other. Tokens die with the engine.
+//!   processes accept no other. Tokens die with the engine, unless it was given its key.
 //! - An endpoint must not be given to tenants: the user port of a process has routes and headers that cross from one
 //!   namespace to another. A gateway must forward only what it knows. Writes through a replica whose primary is down
 //!   never return, and neither do reads that wait for a log position that does not come: both need a deadline.

@@ -111,6 +111,9 @@ impl Shared {
     pub(in crate::control::hosted) fn remove_node(&self, location: &LocationCode) -> Result<()> {
         let _deciding = lock(&self.nodes.membership);
         let row = self.removable_row(location)?;
+        for organization in self.records().organizations()? {
+            self.plane_of(&organization)?.forget_former_primaries(location)?;
+        }
         self.await_deletion(location)?;
         {
             let records = self.records();
@@ -134,7 +137,8 @@ impl Shared {
         })?;
         let so = "its machine cannot be removed";
         self.check_unused(location, so)?;
-        self.check_free(location, so)?;
+        // Files of former primaries that never came back are not waited for.
+        self.check_free(location, false, so)?;
         Ok(row)
     }
 
@@ -144,7 +148,7 @@ impl Shared {
         // Before as well: what is refused then is not taken for another machine's for a moment.
         self.check_reservable(location)?;
         self.nodes.remote.add(location.as_str());
-        self.check_free(location, NO_NODE)
+        self.check_free(location, true, NO_NODE)
             .inspect_err(|_| self.nodes.remote.remove(location.as_str()))
     }
 
@@ -160,14 +164,15 @@ impl Shared {
             ));
         }
         self.check_unused(location, NO_NODE)?;
-        self.check_free(location, NO_NODE)
+        self.check_free(location, true, NO_NODE)
     }
 
-    /// Fails while an organization has, or is still to remove, anything at a location. Waits for changes under way.
-    fn check_free(&self, location: &LocationCode, so: &str) -> Result<()> {
+    /// Fails while an organization has, or is still to remove, anything at a location; `with_kept`, also while the files of a former
+    /// primary may come back there. Waits for changes under way.
+    fn check_free(&self, location: &LocationCode, with_kept: bool, so: &str) -> Result<()> {
         let organizations = self.records().organizations()?;
         for organization in organizations {
-            if self.plane_of(&organization)?.uses_location(location)? {
+            if self.plane_of(&organization)?.uses_location(location, with_kept)? {
                 return Err(in_use(&organization.slug, location, so));
             }
         }
