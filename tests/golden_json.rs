@@ -73,6 +73,7 @@ pub const ANSWERS: &[(&str, &str)] = &[
     ("group-rename", "group rename pair couple"),
     ("group-destroy", "group destroy couple --yes"),
     ("location-remove", "location remove nas"),
+    ("location-drain", "location drain nrt"),
     ("context-add", "context add there --url https://there.example.com"),
     ("context-list", "context list"),
     ("context-show", "context show there"),

@@ -1,6 +1,6 @@
 //! Primaries on other machines: what the server passes on to them, who follows them, and how they move.
 
-use super::site::{Site, blocks, join, kill_node, open_server, start_server, wait_for};
+use super::site::{Site, blocks, join, kill_node, open_server, start_server, state, type_block, wait_for};
 use crate::support::machines::machine_network;
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -44,17 +44,16 @@ fn machine_with_the_primary_takes_the_servers_writes_and_is_followed() {
         Site::new(&mut network),
     );
     let blocks = blocks();
-    let [listen, invite, join_line, ..] = blocks.as_slice() else {
+    let [listen, invite, join_line, _, primaries, ..] = blocks.as_slice() else {
         panic!("other blocks than this test knows: {blocks:#?}");
     };
     open_server(&mut server, listen);
     join(&server, &mut lhr, "lhr", invite, join_line);
     join(&server, &mut fra, "fra", invite, join_line);
-    server.torso(&["db", "create", "app", "--location", "lhr"]);
+    type_block(&server, &primaries.replace("orders", "app"));
     server.torso(&["db", "shell", "app", "create table t(x)"]);
     assert!(try_write(&server), "{}", lhr.log());
     lhr.wait_rows("row is there", 1);
-    server.torso(&["db", "replicate", "app", "ams"]);
     server.torso(&["db", "replicate", "app", "fra"]);
     wait_count("row arrives at the server's replica", &server, Some("ams"), 1);
     fra.wait_rows("row arrives at the other machine", 1);
@@ -216,4 +215,50 @@ fn machine_primaries_move_there_and_back_under_load_and_lose_nothing() {
     assert!(after > rows, "{rows} acknowledged, {after} there");
     lhr.wait_rows("replica has all rows after that", after);
     fra.wait_rows("the second machine that was killed has all rows", after);
+}
+
+#[test]
+fn machine_that_is_lost_is_replaced_and_sets_its_files_aside_when_it_returns() {
+    let test = "machine_that_is_lost_is_replaced_and_sets_its_files_aside_when_it_returns";
+    let Some(mut network) = machine_network(test) else {
+        return;
+    };
+    let (mut server, mut lhr) = (Site::new(&mut network), Site::new(&mut network));
+    let blocks = blocks();
+    let [listen, invite, join_line, _, primaries, force, ..] = blocks.as_slice() else {
+        panic!("other blocks than this test knows: {blocks:#?}");
+    };
+    open_server(&mut server, listen);
+    join(&server, &mut lhr, "lhr", invite, join_line);
+    type_block(&server, &primaries.replace("orders", "app"));
+    server.torso(&["db", "shell", "app", "create table t(x)"]);
+    assert!(try_write(&server));
+    wait_count("row arrives here", &server, Some("ams"), 1);
+    lhr.lose_power();
+    wait_for("lhr is away", || state(&server, "lhr") == "away", || server.log());
+    let unsure = ["db", "promote", "app", "--force", "--yes"];
+    let refused = server.machine.run(|| server.world.torso(unsure));
+    assert!(!refused.status.success());
+    assert!(refused.stderr.contains("--old-machine-is-off"), "{}", refused.stderr);
+    type_block(&server, &(force.replace("orders", "app") + " --yes"));
+    wait_for("it takes writes", || try_write(&server), || server.log());
+    assert_eq!(count(&server, None), Some("2".to_owned()));
+
+    lhr.machine.power_on();
+    lhr.start("exec torso node");
+    let aside = lhr.world.data_dir().join("node/replicas/set-aside");
+    wait_for(
+        "its files are set aside",
+        || std::fs::read_dir(&aside).is_ok_and(|mut files| files.next().is_some()),
+        || lhr.log(),
+    );
+    lhr.wait_rows("it follows", 2);
+    wait_for(
+        "its files are compared",
+        || lhr.log().contains("were compared with what took their place"),
+        || lhr.log(),
+    );
+    promote(&server, "lhr");
+    assert!(try_write(&server));
+    lhr.wait_rows("it has the primary again", 3);
 }

@@ -73,8 +73,13 @@ impl Site {
     }
 
     /// Runs torso here.
+    #[allow(clippy::print_stdout)] // for whoever has to find out why it failed
     pub fn torso(&self, arguments: &[&str]) -> String {
-        self.machine.run(|| self.world.ok(arguments))
+        let run = self.machine.run(|| self.world.torso(arguments));
+        if !run.status.success() {
+            println!("{}", self.log());
+        }
+        run.success().stdout
     }
 
     /// Rows of the only database that the files of this machine's replicas have; none while there is none.

@@ -18,7 +18,7 @@ crate::commands::schemas::document!("location drain" => Drained);
 /// is; the same command goes on from there. On a server it is for the databases of the organization in use.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  torso location drain lhr --dry-run\n  torso location drain lhr --to ams")]
-pub(super) struct Drain {
+pub(in crate::commands) struct Drain {
     /// Code of the location
     #[arg(value_name = "CODE", add = completers::locations())]
     code: LocationCode,

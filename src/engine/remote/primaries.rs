@@ -216,6 +216,8 @@ impl PlacedEngine {
 
     /// Makes a replica here that has everything that a primary elsewhere had a moment ago.
     pub(super) fn copy_here(&self, from: &Site, to: &Site) -> Result<()> {
+        // Its machine has to hear of a new follower before it lets that in.
+        self.remote.signal_change();
         self.reported_end(from)?;
         self.local.follow_remote(to, &self.way_to(from)?)?;
         self.local.await_log(to, STALL, &|| self.reported_end(from))

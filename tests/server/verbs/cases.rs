@@ -46,6 +46,8 @@ pub const NOT_RUN: &[&str] = &[
     "db restore --as",
     "location add",
     "location remove",
+    // It does several operations in turn, whose rows are run.
+    "location drain",
     "auth login",
     "org switch",
     "run",

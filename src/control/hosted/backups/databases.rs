@@ -4,6 +4,7 @@
 use crate::backup::{BackupId, BackupSubject, DatabaseSubject, IncludedDatabase, Manifest, Repository};
 use crate::control::embedded::Placed;
 use crate::control::hosted::Engines;
+use crate::control::names::LocationCode;
 use crate::engine::{Engine, InstanceRole, Position, Site, disk};
 use crate::error::{Code, Error, Result};
 use jiff::Timestamp;
@@ -92,13 +93,8 @@ impl<'a> DatabaseCopies<'a> {
     /// Backs up a database, unless its last backup has what it has.
     fn back_up(&mut self, placed: &Placed) -> Result<BackupId> {
         let engine = self.engines.open_here();
-        let Some((_, primary)) = placed.sites.first() else {
-            return Err(Error::new(
-                Code::Internal,
-                format!("database {} has no primary", placed.name),
-            ));
-        };
-        let position = position_of(engine.as_ref(), primary)?;
+        let reference = reference_site(engine.as_ref(), placed)?;
+        let position = position_of(engine.as_ref(), &reference.1)?;
         if let Some(earlier) = self.earlier.get(placed.id.as_str())
             && self.is_at(placed, earlier, &position)?
         {
@@ -106,7 +102,7 @@ impl<'a> DatabaseCopies<'a> {
         }
         let created_at = Timestamp::now();
         let copy = self.staging.join("database");
-        let location = export_anywhere(engine.as_ref(), placed, &position, &copy)?;
+        let location = export_anywhere(engine.as_ref(), placed, reference, &position, &copy)?;
         let subject = BackupSubject::Database(DatabaseSubject {
             id: placed.id.to_string(),
             name: placed.name.to_string(),
@@ -156,7 +152,35 @@ fn earlier_backups(repository: &Repository, server: &str) -> Result<HashMap<Stri
     Ok(earlier)
 }
 
-/// The state of a primary's content.
+/// What a backup has to have: the primary, or, where that is on another machine, a replica here. A location of another machine has no
+/// directory here.
+fn reference_site<'p>(engine: &dyn Engine, placed: &'p Placed) -> Result<&'p (LocationCode, Site)> {
+    let Some(primary) = placed.sites.first() else {
+        return Err(Error::new(
+            Code::Internal,
+            format!("database {} has no primary", placed.name),
+        ));
+    };
+    if primary.1.external || primary.1.dir.is_dir() {
+        return Ok(primary);
+    }
+    let mut replicas = placed.sites.iter().skip(1);
+    let is_here = |(_, site): &&(LocationCode, Site)| matches!(engine.running(site), Ok(Some(_)));
+    replicas.find(is_here).ok_or_else(|| {
+        let (name, location) = (&placed.name, &primary.0);
+        Error::new(
+            Code::Unavailable,
+            format!(
+                "the primary of database {name} is not on this machine, but in {location}, and neither is a replica"
+            ),
+        )
+        .hint(format!(
+            "torso db replicate {name} LOCATION makes one here, which backups are made of"
+        ))
+    })
+}
+
+/// The state of an instance's content.
 fn position_of(engine: &dyn Engine, primary: &Site) -> Result<Position> {
     match engine.running(primary)? {
         Some(running) => match running.damage {
@@ -178,9 +202,15 @@ fn to_text(position: &Position) -> Option<String> {
         .flatten()
 }
 
-/// Copies a database at a replica that is where the primary is, else at the primary. A replica that cannot be copied all the same, such
+/// Copies a database at a replica that is where the primary is, else at what the backup has to have. A replica that cannot be copied all the same, such
 /// as one whose process has not made its file again since the start, is passed over. Returns the location of what was copied.
-fn export_anywhere(engine: &dyn Engine, placed: &Placed, position: &Position, to: &Path) -> Result<String> {
+fn export_anywhere(
+    engine: &dyn Engine,
+    placed: &Placed,
+    reference: &(LocationCode, Site),
+    position: &Position,
+    to: &Path,
+) -> Result<String> {
     let is_current = |site: &Site| {
         let running = engine.running(site).ok().flatten();
         let has_file = engine.local_files(site).is_ok_and(|files| files.path(site).is_file());
@@ -203,7 +233,7 @@ fn export_anywhere(engine: &dyn Engine, placed: &Placed, position: &Position, to
             }
         }
     }
-    let (location, primary) = &placed.sites[0];
-    export(primary)?;
+    let (location, site) = reference;
+    export(site)?;
     Ok(location.to_string())
 }

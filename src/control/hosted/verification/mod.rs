@@ -176,7 +176,8 @@ impl Scheduler<'_> {
     }
 }
 
-/// The instances of each database that has replicas, by its id, in the order of their locations.
+/// The instances of each database that has replicas, by its id, in the order of their locations. Those whose primaries are on other
+/// machines cannot be read together.
 type Replicated = BTreeMap<String, Vec<Arc<Route>>>;
 
 impl Shared {
@@ -186,7 +187,7 @@ impl Shared {
             .hostnames
             .instances()
             .into_iter()
-            .filter(|route| route.has_replicas)
+            .filter(|route| route.has_replicas && !self.nodes.remote.has(&route.primary_site.location))
         {
             all.entry(route.id.to_string()).or_default().push(route);
         }
