@@ -14,6 +14,7 @@ mod plane;
 mod program;
 mod promotion;
 mod remote;
+mod remote_primary;
 mod vectors;
 mod verification;
 mod vocabulary;

@@ -218,8 +218,8 @@ fn machine_primaries_move_there_and_back_under_load_and_lose_nothing() {
 }
 
 #[test]
-fn machine_that_is_lost_is_replaced_and_sets_its_files_aside_when_it_returns() {
-    let test = "machine_that_is_lost_is_replaced_and_sets_its_files_aside_when_it_returns";
+fn machine_that_is_lost_is_replaced_and_its_files_are_set_aside() {
+    let test = "machine_that_is_lost_is_replaced_and_its_files_are_set_aside";
     let Some(mut network) = machine_network(test) else {
         return;
     };
