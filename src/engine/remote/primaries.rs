@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// How long a primary on another machine may take to be as it is wanted: a process may have to start.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The same for refusing writes, while clients wait: a transaction that does not end is ended after 5 seconds.
+const BLOCK: Duration = Duration::from_secs(8);
+
 /// How long a replica here may make no progress towards the end of its primary's log.
 const STALL: Duration = Duration::from_secs(10);
 
@@ -65,6 +68,16 @@ impl RemoteLocations {
 impl PlacedEngine {
     /// Waits until what its machine says of a primary is so. `not_so` is what is said if it is not.
     pub(super) fn await_primary(&self, at: &Site, not_so: &str, is_so: impl Fn(&Running) -> bool) -> Result<()> {
+        self.await_primary_within(at, PATIENCE, not_so, is_so)
+    }
+
+    fn await_primary_within(
+        &self,
+        at: &Site,
+        patience: Duration,
+        not_so: &str,
+        is_so: impl Fn(&Running) -> bool,
+    ) -> Result<()> {
         self.remote.signal_change();
         let began = Instant::now();
         loop {
@@ -78,7 +91,7 @@ impl PlacedEngine {
             if known.as_ref().is_some_and(&is_so) {
                 return Ok(());
             }
-            if began.elapsed() >= PATIENCE {
+            if began.elapsed() >= patience {
                 let (database, location) = (at.database_name(), &at.location);
                 return Err(Error::new(
                     Code::Unavailable,
@@ -103,7 +116,9 @@ impl PlacedEngine {
     /// Refuses writes to a primary until [`PlacedEngine::await_limits`], and waits until none is under way.
     pub(super) fn block_elsewhere(&self, at: &Site, reason: &str) -> Result<()> {
         let number = lock(&self.remote.shared.orders).block(&at.location, &at.instance(), reason);
-        self.await_primary(at, "still takes writes", |_| self.block_number(at) == Some(number))
+        self.await_primary_within(at, BLOCK, "still takes writes", |_| {
+            self.block_number(at) == Some(number)
+        })
     }
 
     /// The block of a primary's writes of which its machine has said that it is in force, and that none is under way.
