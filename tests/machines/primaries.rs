@@ -234,7 +234,10 @@ fn machine_that_is_lost_is_replaced_and_its_files_are_set_aside() {
     server.torso(&["db", "shell", "app", "create table t(x)"]);
     assert!(try_write(&server));
     wait_count("row arrives here", &server, Some("ams"), 1);
-    lhr.lose_power();
+    // It loses its power.
+    lhr.machine.cut_link();
+    kill_node(&mut lhr);
+    lhr.machine.remove();
     wait_for("lhr is away", || state(&server, "lhr") == "away", || server.log());
     let unsure = ["db", "promote", "app", "--force", "--yes"];
     let refused = server.machine.run(|| server.world.torso(unsure));
