@@ -1,7 +1,7 @@
 //! A server with a location on another machine, set up as `docs/machines.md` says, and what becomes of the replicas there when
 //! nodes, links and power are lost.
 
-use super::site::{Site, blocks, join, kill_node, open_server, start_server, state, type_block, wait_for, write};
+use super::site::{Site, blocks, join, open_server, start_server, state, type_block, wait_for, write};
 use crate::support::machines::machine_network;
 
 #[test]
@@ -31,7 +31,7 @@ fn machines_page_leads_to_a_replica_that_outlives_power_losses() {
     lhr.wait_rows("row arrives at lhr", 1);
     fra.wait_rows("row arrives at fra", 1);
 
-    kill_node(&mut fra);
+    fra.kill();
     write(&server);
     lhr.wait_rows("row arrives at lhr while fra is dead", 2);
     fra.start("exec torso node");

@@ -1,6 +1,6 @@
 //! Primaries on other machines: what the server passes on to them, who follows them, and how they move.
 
-use super::site::{Site, blocks, join, kill_node, open_server, start_server, state, type_block, wait_for};
+use super::site::{Site, blocks, join, open_server, start_server, state, type_block, wait_for};
 use crate::support::machines::machine_network;
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -61,7 +61,7 @@ fn machine_with_the_primary_takes_the_servers_writes_and_is_followed() {
     wait_count("second row arrives at the server's replica", &server, Some("ams"), 2);
     fra.wait_rows("second row arrives at the other machine", 2);
 
-    kill_node(&mut lhr);
+    lhr.kill();
     assert!(!try_write(&server), "a write without a primary was acknowledged");
     assert_eq!(count(&server, Some("ams")), Some("2".to_owned()), "reads here go on");
     lhr.start("exec torso node");
@@ -181,7 +181,7 @@ fn machine_primaries_move_there_and_back_under_load_and_lose_nothing() {
             server.machine.run(|| server.world.torso(words)).status.success()
         });
         std::thread::sleep(Duration::from_millis(150));
-        kill_node(&mut lhr);
+        lhr.kill();
         moving.join().unwrap()
     });
     lhr.start("exec torso node");
@@ -206,7 +206,7 @@ fn machine_primaries_move_there_and_back_under_load_and_lose_nothing() {
             server.machine.run(|| server.world.torso(words)).status.success()
         });
         std::thread::sleep(Duration::from_millis(150));
-        kill_node(&mut fra);
+        fra.kill();
         moving.join().unwrap()
     });
     fra.start("exec torso node");
@@ -236,7 +236,7 @@ fn machine_that_is_lost_is_replaced_and_its_files_are_set_aside() {
     wait_count("row arrives here", &server, Some("ams"), 1);
     // It loses its power.
     lhr.machine.cut_link();
-    kill_node(&mut lhr);
+    lhr.kill();
     lhr.machine.remove();
     wait_for("lhr is away", || state(&server, "lhr") == "away", || server.log());
     let unsure = ["db", "promote", "app", "--force", "--yes"];

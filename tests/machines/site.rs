@@ -4,6 +4,8 @@ use crate::support::crate_root;
 use crate::support::machines::{Machine, MachineNetwork};
 use crate::support::sqld::program;
 use crate::support::world::{TORSO, World};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -58,6 +60,17 @@ impl Site {
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
             let _ = process.wait();
+        }
+        // A node that has joined is the last of a pipe, whose shell was the process.
+        let holder = std::fs::read_to_string(self.world.data_dir().join("node/node.lock")).unwrap_or_default();
+        let Some(pid) = holder.split(' ').next().and_then(|pid| pid.trim().parse::<i32>().ok()) else {
+            return;
+        };
+        let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+        if program == Path::new(TORSO) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            let gone = || !Path::new(&format!("/proc/{pid}/exe")).exists();
+            wait_for("node has ended", gone, String::new);
         }
     }
 
@@ -198,16 +211,6 @@ pub fn join(server: &Site, site: &mut Site, location: &str, invite: &str, join: 
         || state(server, location) == "connected",
         || site.log(),
     );
-}
-
-/// Kills a node with what it runs.
-pub fn kill_node(site: &mut Site) {
-    site.kill();
-    let kill = "kill -9 $(cut -d' ' -f1 \"$TORSO_DATA_DIR/node/node.lock\")";
-    let killed = site
-        .machine
-        .run(|| site.world.command("/bin/sh").args(["-c", kill]).status());
-    killed.unwrap();
 }
 
 /// Types the lines of a block.
