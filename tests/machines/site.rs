@@ -67,7 +67,7 @@ impl Site {
             return;
         };
         let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-        if program == Path::new(TORSO) {
+        if program.to_string_lossy().starts_with(TORSO) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             let gone = || !Path::new(&format!("/proc/{pid}/exe")).exists();
             wait_for("node has ended", gone, String::new);
