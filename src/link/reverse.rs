@@ -101,8 +101,8 @@ impl StreamServer {
         let target: StreamTarget = parse_json(target.map(HeaderValue::as_bytes).unwrap_or_default())?;
         // Registered before it is checked, as at the listener.
         let guard = self.streams.register(&self.node, &target);
-        let (handler, asked) = (Arc::clone(&self.handler), target.clone());
-        let port = blocking(move || handler.authorize(&asked)).await?;
+        let (handler, wanted) = (Arc::clone(&self.handler), target.clone());
+        let port = blocking(move || handler.authorize(&wanted)).await?;
         let upstream = connect(port.address).await?;
         if !(port.is_right)() {
             return Err(Error::new(

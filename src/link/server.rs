@@ -301,8 +301,8 @@ async fn ask_over(
     };
     // Registered before it is checked, so that none slips by when the node is removed.
     let mut entry = ConnectionGuard::register(shared, node.clone(), origin.peer, heard.clone(), true);
-    let (service, asked) = (Arc::clone(&shared.service), node.clone());
-    blocking(move || service.handler.check_node(&asked)).await?;
+    let (service, peer) = (Arc::clone(&shared.service), node.clone());
+    blocking(move || service.handler.check_node(&peer)).await?;
     let lost = |cause| Error::new(Code::Unavailable, "the node ended the connection").caused_by(cause);
     let (sender, connection) = client_http().handshake(TokioIo::new(tls)).await.map_err(lost)?;
     let state = shared.service.nodes.of(node.location());

@@ -70,7 +70,7 @@ impl SharedMachines {
                     organization: "o1".to_owned(),
                     primary: sites.next().unwrap(),
                     replicas: sites.collect(),
-                    kept: Vec::new(),
+                    retained: Vec::new(),
                     wanted: WantedPrimary {
                         limits,
                         block: None,
@@ -80,7 +80,7 @@ impl SharedMachines {
             };
             let now = placed.sites.into_iter().map(|(_, site)| site).collect();
             let now = DatabaseSites {
-                kept: placed.kept,
+                retained: placed.retained,
                 ..sites(now, placed.limits.clone(), source)
             };
             let before = placed.moving.map(|[primary, successor]| {

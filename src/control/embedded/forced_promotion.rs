@@ -77,28 +77,8 @@ fn choose(view: &CatalogView<'_>, row: &DatabaseRow, request: &ForcedPromotion) 
             .hint(format!("torso db replicas {name} shows its replicas")));
         }
     }
+    check_lost(view, row, request)?;
     let engine = &view.plane.engine;
-    let primary = view.site(&row.primary, row);
-    if engine.answers(&primary) {
-        let to = named.map_or("LOCATION", LocationCode::as_str);
-        return Err(
-            Error::new(Code::Conflict, format!("the primary of {name} in {} runs", row.primary)).hint(format!(
-                "torso db promote {name} {to} moves it without --force, and loses nothing"
-            )),
-        );
-    }
-    if engine.local_files(&primary).is_err() && !request.old_machine_is_off {
-        return Err(Error::new(
-            Code::Conflict,
-            format!(
-                "the primary of {name} is on another machine, {}, which may still run",
-                row.primary
-            ),
-        )
-        .hint(format!(
-            "switch that machine off, then torso db promote {name} --force --old-machine-is-off; or bring it back"
-        )));
-    }
     let mut candidates: Vec<(LocationCode, Frame)> = Vec::new();
     let mut seen: Option<SeenLog> = None;
     for location in view.want(row)?.replicas {
@@ -152,6 +132,34 @@ fn choose(view: &CatalogView<'_>, row: &DatabaseRow, request: &ForcedPromotion) 
             seen_at: seen.map(|seen| seen.at).filter(|_| on_disk.is_none()),
         },
     })
+}
+
+/// Fails while the primary runs, or may run.
+fn check_lost(view: &CatalogView<'_>, row: &DatabaseRow, request: &ForcedPromotion) -> Result<()> {
+    let (name, named) = (&row.name, request.location.as_ref());
+    let engine = &view.plane.engine;
+    let primary = view.site(&row.primary, row);
+    if engine.answers(&primary) {
+        let to = named.map_or("LOCATION", LocationCode::as_str);
+        return Err(
+            Error::new(Code::Conflict, format!("the primary of {name} in {} runs", row.primary)).hint(format!(
+                "torso db promote {name} {to} moves it without --force, and loses nothing"
+            )),
+        );
+    }
+    if engine.local_files(&primary).is_err() && !request.old_machine_is_off {
+        return Err(Error::new(
+            Code::Conflict,
+            format!(
+                "the primary of {name} is on another machine, {}, which may still run",
+                row.primary
+            ),
+        )
+        .hint(format!(
+            "switch that machine off, then torso db promote {name} --force --old-machine-is-off; or bring it back"
+        )));
+    }
+    Ok(())
 }
 
 /// Makes the chosen replica the primary.

@@ -272,7 +272,7 @@ pub struct WantedPlacement {
     /// While its primary is being moved: the former one, which takes no writes, and the replica that the next one is made of.
     pub moving: Option<[Site; 2]>,
     /// Former primaries whose files are set aside when they come back.
-    pub kept: Vec<Site>,
+    pub retained: Vec<Site>,
 }
 
 /// Reads that of a row.
@@ -287,7 +287,7 @@ fn wanted_placement(view: &CatalogView<'_>, row: DatabaseRow) -> Result<WantedPl
     Ok(WantedPlacement {
         limits: view.want(&row)?.limits,
         is_empty: row.origin == Some(DatabaseOrigin::Empty),
-        kept: former
+        retained: former
             .iter()
             .filter(|former| former.is_kept)
             .map(|former| view.former_site(&row.id, Some(&row), former))

@@ -64,7 +64,7 @@ impl PlacedEngine {
         let all = wanted.iter().flat_map(|database| {
             std::iter::once(&database.primary)
                 .chain(&database.replicas)
-                .chain(&database.kept)
+                .chain(&database.retained)
         });
         let here = || all.clone().filter(|site| site.location == location);
         let mut known: BTreeSet<String> = here().map(Site::instance).collect();

@@ -125,7 +125,7 @@ pub struct DatabaseSites {
     pub primary: Site,
     pub replicas: Vec<Site>,
     /// Former primaries whose files are set aside when they come back.
-    pub kept: Vec<Site>,
+    pub retained: Vec<Site>,
     pub wanted: WantedPrimary,
 }
 
@@ -241,7 +241,7 @@ mod tests {
             organization: "o1".to_owned(),
             primary: site(primary),
             replicas: vec![site(location)],
-            kept: Vec::new(),
+            retained: Vec::new(),
             wanted: WantedPrimary {
                 limits: DatabaseLimits::default(),
                 block: None,

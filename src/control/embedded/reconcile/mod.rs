@@ -159,18 +159,17 @@ fn bring(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&LocationCode>, w
                 }
                 // A seed that could not be removed is only a file in the staging directory, which is swept later.
                 (_, None) => {}
-                (Err(error), Some(at)) if is_away(view, &site(view, id, row.as_ref(), at), &error) => {
-                    report.away.push((at.clone(), error));
-                    if want.as_ref().is_some_and(|want| want.primary == *at) {
-                        stands = false;
-                        break 'steps;
-                    }
-                }
                 (Err(error), Some(at)) => {
-                    report.failures.push((at.clone(), error));
-                    failed.insert(at.clone());
+                    let is_primary = want.as_ref().is_some_and(|want| want.primary == *at);
+                    if is_away(view, &site(view, id, row.as_ref(), at), &error) {
+                        report.away.push((at.clone(), error));
+                        stands &= !is_primary;
+                    } else {
+                        report.failures.push((at.clone(), error));
+                        failed.insert(at.clone());
+                    }
                     // Without its primary, nothing more can be done for an existing database.
-                    if want.as_ref().is_some_and(|want| want.primary == *at) {
+                    if is_primary {
                         break 'steps;
                     }
                 }

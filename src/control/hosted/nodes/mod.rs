@@ -18,7 +18,7 @@ use crate::error::{Code, Error, Result};
 use crate::link::{Authority, LinkServer};
 use crate::sync::lock;
 use handler::NodeHandler;
-use primary_ports::PrimaryPorts;
+use primary_ports::{PlaneWays, PrimaryPorts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -97,7 +97,8 @@ impl Hosted {
         let server = Arc::new(LinkServer::start(listener, Arc::clone(&authority), handler)?);
         let wanted = Arc::clone(&shared.nodes.wanted);
         shared.nodes.remote.on_change(move || wanted.mark_changed());
-        shared.nodes.open_ways(shared);
+        let ways = PlaneWays(Arc::downgrade(shared));
+        shared.nodes.remote.set_ways(Arc::new(ways));
         let (plane, wanted, listening) = (
             Arc::downgrade(shared),
             Arc::clone(&shared.nodes.wanted),

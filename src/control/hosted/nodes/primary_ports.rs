@@ -1,15 +1,14 @@
 //! The ports of the server's machine that lead to primaries on other machines: to their logs for replicas here, and to where they take
 //! SQL for the gateway.
 
-use super::Nodes;
 use crate::control::hosted::{Endpoint, Listener, Shared};
 use crate::engine::Site;
-use crate::engine::remote::{PrimaryWays, WantedPool};
+use crate::engine::remote::{PrimaryWays, RemoteLocations, WantedPool};
 use crate::error::{Code, Error, Result};
 use crate::link::{ForwardedPort, StreamPurpose, StreamTarget};
 use crate::sync::lock;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Mutex, Weak};
 
 /// The ports that are open, by pool and purpose.
 #[derive(Default)]
@@ -62,7 +61,7 @@ impl Shared {
             )
         };
         let pool = state.pools.get(&name).filter(|pool| pool.primary == *location);
-        let target = self.nodes.target(&name, pool.ok_or_else(unwanted)?, purpose);
+        let target = target_of(&self.nodes.remote, &name, pool.ok_or_else(unwanted)?, purpose);
         let link = &self.nodes.listening()?.server;
         let mut ports = lock(&self.nodes.ports.0);
         if let Some(known) = ports.get(&(name.clone(), purpose)) {
@@ -88,27 +87,19 @@ impl Shared {
     }
 }
 
-impl Nodes {
-    /// What a stream to a pool of another machine says that it is for.
-    fn target(&self, name: &str, pool: &WantedPool, purpose: StreamPurpose) -> StreamTarget {
-        // All replicas here have one port, whichever of their locations it is for.
-        let mut followers = pool.followers.iter();
-        let here = followers.find(|location| !self.remote.has(location));
-        let location = match purpose {
-            StreamPurpose::Log => here.unwrap_or(&pool.primary),
-            StreamPurpose::Sql => &pool.primary,
-        };
-        StreamTarget {
-            organization: pool.organization.clone(),
-            pool: name.to_owned(),
-            location: location.clone(),
-            epoch: pool.epoch,
-            purpose,
-        }
-    }
-
-    /// Has replicas and the gateway here reach primaries on other machines.
-    pub(super) fn open_ways(&self, plane: &Arc<Shared>) {
-        self.remote.set_ways(Arc::new(PlaneWays(Arc::downgrade(plane))));
+/// What a stream to a pool of another machine says that it is for.
+fn target_of(remote: &RemoteLocations, name: &str, pool: &WantedPool, purpose: StreamPurpose) -> StreamTarget {
+    // All replicas here have one port, whichever of their locations it is for.
+    let here = pool.followers.iter().find(|location| !remote.has(location));
+    let location = match purpose {
+        StreamPurpose::Log => here.unwrap_or(&pool.primary),
+        StreamPurpose::Sql => &pool.primary,
+    };
+    StreamTarget {
+        organization: pool.organization.clone(),
+        pool: name.to_owned(),
+        location: location.clone(),
+        epoch: pool.epoch,
+        purpose,
     }
 }

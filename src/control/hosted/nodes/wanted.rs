@@ -160,7 +160,7 @@ impl Shared {
         let is_elsewhere = |database: &DatabaseSites| {
             let mut sites = std::iter::once(&database.primary)
                 .chain(&database.replicas)
-                .chain(&database.kept);
+                .chain(&database.retained);
             sites.any(|site| self.nodes.remote.has(&site.location))
         };
         let all = placements
@@ -178,7 +178,7 @@ fn sites_of(organization: &str, placed: WantedPlacement) -> Vec<DatabaseSites> {
             organization: organization.to_owned(),
             primary: sites.next()?,
             replicas: sites.collect(),
-            kept: Vec::new(),
+            retained: Vec::new(),
             wanted: WantedPrimary {
                 limits,
                 block: None,
@@ -193,8 +193,8 @@ fn sites_of(organization: &str, placed: WantedPlacement) -> Vec<DatabaseSites> {
     };
     let now = placed.sites.into_iter().map(|(_, site)| site).collect();
     let now = sites(now, placed.limits.clone(), source);
-    let kept = placed.kept;
-    let now = now.map(|now| DatabaseSites { kept, ..now });
+    let retained = placed.retained;
+    let now = now.map(|now| DatabaseSites { retained, ..now });
     let before = placed.moving.and_then(|before| {
         let limits = DatabaseLimits {
             block_writes: true,
