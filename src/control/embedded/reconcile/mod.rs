@@ -176,11 +176,7 @@ fn bring(view: &CatalogView<'_>, id: &DatabaseId, only: Option<&LocationCode>, w
             }
         }
     }
-    for step in &steps {
-        if let ReconcileStep::Demote { from, .. } = step {
-            view.plane.engine.release(&site(view, id, row.as_ref(), from));
-        }
-    }
+    release_demoted(view, id, row.as_ref(), &steps);
     let is_missing = !stands && is_missing(want.as_ref(), &observed, &report);
     view.plane.engine.note_missing(id.as_str(), is_missing);
     let is_done = stands && report.failures.is_empty() && only.is_none();
@@ -194,6 +190,15 @@ fn is_missing(want: Option<&WantedDatabase>, observed: &ObservedDatabase, report
         let mut failed = report.failures.iter().chain(&report.away);
         !observed.at.contains_key(&want.primary) && !failed.any(|(at, _)| *at == want.primary)
     })
+}
+
+/// Unlocks the former primaries of promotions.
+fn release_demoted(view: &CatalogView<'_>, id: &DatabaseId, row: Option<&DatabaseRow>, steps: &[ReconcileStep]) {
+    for step in steps {
+        if let ReconcileStep::Demote { from, .. } = step {
+            view.plane.engine.release(&site(view, id, row, from));
+        }
+    }
 }
 
 /// Whether another machine takes a step by itself, which then hears of it.
