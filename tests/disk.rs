@@ -93,6 +93,18 @@ fn disk_full_at_the_answer_is_an_error() {
     ");
 }
 
+#[test]
+fn help_and_version_on_a_full_disk_exit_1() {
+    let world = World::new();
+    for line in [&["--version"][..], &["db", "--help"], &["db", "create", "-h"]] {
+        let mut command = world.torso_command(line);
+        command.stdout(File::options().write(true).open("/dev/full").unwrap());
+        let run = Run::of(command);
+        assert_eq!(run.code(), 1, "{}", run.report());
+        assert!(run.stderr.contains("No space left on device"), "{}", run.report());
+    }
+}
+
 /// Runs `torso` as somebody whom file modes bind: the superuser's tests become an ordinary user, for whom the world is
 /// opened and the program copied to where that user can reach it.
 struct Ordinary {

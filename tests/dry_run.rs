@@ -242,6 +242,10 @@ const IMPOSSIBLE: &[&str] = &[
     "db destroy app --location ams --yes",
     "db config set nope block-reads on",
     "db replicate app zzz",
+    "db replicate app ams",
+    "db destroy held --location lhr --yes",
+    "db exec blocked delete/**/from/**/t",
+    "db exec hidden select/**/1",
     "db sync app --location nrt",
     "db backup app --to empty",
     "db backup app --to backups --location nrt",
@@ -299,6 +303,10 @@ fn prepare_impossible(world: &World) -> String {
     for group in ["spare", "kept"] {
         world.ok(["group", "create", group, "--location", "nrt"]);
     }
+    world.ok(["group", "locations", "add", "kept", "lhr"]);
+    world.ok(["db", "create", "held", "--group", "kept"]);
+    world.ok(["db", "create", "hidden", "--location", "ams"]);
+    world.ok(["db", "config", "set", "hidden", "block-reads", "on"]);
     world.ok(["group", "config", "set", "kept", "delete-protection", "on"]);
     world.ok(["db", "create", "inside", "--group", "spare"]);
     world.ok(["db", "config", "set", "inside", "delete-protection", "on"]);
@@ -378,4 +386,33 @@ fn dry_run_of_impossible_changes_on_a_server_fails_as_they_do() {
     world.set("TORSO_API_URL", server.url());
     world.set("TORSO_TOKEN", &server.token);
     check_impossible(&world);
+    for line in IMPOSSIBLE_ON_A_SERVER {
+        let run = |option: &[&'static str]| {
+            let words = line.split(' ').chain(["--json"]).chain(option.iter().copied());
+            world.torso(words.collect::<Vec<_>>())
+        };
+        let (planned, real) = (run(&["--dry-run"]), run(&[]));
+        let said = format!("{}{}", planned.report(), real.report());
+        assert_ne!(real.code(), 0, "{said}");
+        assert_eq!(planned.code(), real.code(), "{said}");
+        assert_eq!(planned.error()["code"], real.error()["code"], "{said}");
+    }
 }
+
+/// Changes of what only a server has, by its operator.
+const IMPOSSIBLE_ON_A_SERVER: &[&str] = &[
+    "org db-transfer app alice --yes",
+    "org db-transfer app nope --yes",
+    "group transfer spare alice --yes",
+    "org destroy alice --yes",
+    "org members add alice",
+    "org members role alice viewer",
+    "org members remove alice --yes",
+    "org invites create x@example.com",
+    "auth api-tokens mint first",
+    "auth api-tokens mint other --org nope",
+    "server users disable alice --yes",
+    "server users remove alice --yes",
+    "location add iad --node",
+    "location remove lhr --node",
+];

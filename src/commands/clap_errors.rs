@@ -17,14 +17,9 @@ pub(super) fn answer(args: &[OsString], error: clap::Error) -> u8 {
                 color: color(args),
                 ..UiOptions::default()
             });
-            // Help into a closed pipe is no failure.
-            let _ = ui.page(&help::requested_page(args, ui.colors_answer()));
-            0
+            print(&ui, args, &help::requested_page(args, ui.colors_answer()))
         }
-        ErrorKind::DisplayVersion => {
-            let _ = error.print();
-            0
-        }
+        ErrorKind::DisplayVersion => print(&Ui::new(UiOptions::default()), args, &error.to_string()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let page = help::requested_page(args, false);
             let _ = std::io::stderr().lock().write_all(page.as_bytes());
@@ -37,6 +32,14 @@ pub(super) fn answer(args: &[OsString], error: clap::Error) -> u8 {
             });
             report::report(&ui, wants_json(args), &translate(&error, args))
         }
+    }
+}
+
+/// Prints a text and returns the exit code. A closed pipe is no failure, and a full disk is one.
+fn print(ui: &Ui, args: &[OsString], text: &str) -> u8 {
+    match ui.page(text) {
+        Ok(()) => 0,
+        Err(error) => report::report(ui, wants_json(args), &error),
     }
 }
 

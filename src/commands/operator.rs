@@ -184,11 +184,16 @@ struct Ended {
 
 /// Answers a dry run about a user.
 fn plan(ctx: &Context, user: &Username, step: String, if_exists: bool) -> Result<()> {
-    let is_there = ctx
-        .accounts()?
-        .list_users()?
-        .iter()
-        .any(|known| known.username == *user);
+    let users = ctx.accounts()?.list_users()?;
+    let known = users.iter().find(|known| known.username == *user);
+    if known.is_some_and(|known| known.operator) {
+        return Err(Error::new(
+            Code::Conflict,
+            format!("{user} is the operator of the server, without whom nobody could manage it"),
+        )
+        .hint("end single tokens with torso auth api-tokens revoke"));
+    }
+    let is_there = known.is_some();
     let missing = Error::new(Code::UserNotFound, format!("there is no user {user} on this server"))
         .hint("torso server users list shows the users");
     answers::plan_for_existing(ctx, step, is_there, if_exists, missing)

@@ -43,7 +43,7 @@ fn find_from(here: &Path) -> Result<Project> {
             Ok(Some(bytes)) => {
                 let text = String::from_utf8(bytes).map_err(|_| files::invalid(&path, "it is not UTF-8 text"))?;
                 let document = files::parse(&path, &text)?;
-                check_keys(&path, &document)?;
+                check_keys(&path, &text, &document)?;
                 project.file = Some((path, document));
                 break;
             }
@@ -133,20 +133,35 @@ fn check_trust(metadata: &Metadata, own: Option<u32>) -> std::result::Result<(),
 }
 
 /// Refuses unknown keys: a misspelt one could silently put a database elsewhere.
-fn check_keys(path: &Path, document: &DocumentMut) -> Result<()> {
+fn check_keys(path: &Path, text: &str, document: &DocumentMut) -> Result<()> {
     /// Characters of a key that is repeated.
     const LONGEST: usize = 40;
     let known = SettingKey::PROJECT.map(SettingKey::project_name);
     match document.iter().find(|(key, _)| !known.contains(key)) {
         Some((key, _)) => {
+            let line = place_of(text, key);
             let key: String = key.chars().take(LONGEST).collect();
             Err(files::invalid(
                 path,
-                &format!("{key:?} is not a key; keys are {}", known.join(", ")),
+                &format!("{line}{key:?} is not a key; keys are {}", known.join(", ")),
             ))
         }
         None => Ok(()),
     }
+}
+
+/// The line that a key is in, for the beginning of a sentence; empty where that is not plain.
+fn place_of(text: &str, key: &str) -> String {
+    let is_of_key = |line: &str| {
+        let rest = line.trim_start().trim_start_matches(['"', '\'', '[']).strip_prefix(key);
+        rest.is_some_and(|rest| {
+            rest.trim_start_matches(['"', '\''])
+                .trim_start()
+                .starts_with(['=', '.', ']'])
+        })
+    };
+    let line = text.lines().position(is_of_key);
+    line.map_or_else(String::new, |line| format!("line {}: ", line + 1))
 }
 
 /// A project file's value. It is not repeated in errors.
@@ -155,11 +170,15 @@ pub(super) fn value(path: &Path, document: &DocumentMut, key: SettingKey) -> Res
     let Some(item) = document.get(name) else {
         return Ok(None);
     };
+    let line = || place_of(&std::fs::read_to_string(path).unwrap_or_default(), name);
     let Some(text) = item.as_str() else {
-        return Err(files::invalid(path, &format!("{name} is not a text in quotes")));
+        return Err(files::invalid(
+            path,
+            &format!("{}{name} is not a text in quotes", line()),
+        ));
     };
     key.check(text).map_err(|error: Error| {
-        let invalid = files::invalid(path, &format!("{name} has a value that it cannot have"));
+        let invalid = files::invalid(path, &format!("{}{name} has a value that it cannot have", line()));
         match error.hint_text() {
             Some(hint) if !hint.contains(text) => invalid.hint(hint),
             _ => invalid,
@@ -172,7 +191,8 @@ pub(super) fn value(path: &Path, document: &DocumentMut, key: SettingKey) -> Res
 /// other keys stay, and a file without keys is removed. False if nothing had to be changed.
 pub(super) fn link(path: &Path, database: Option<(&str, Option<&str>)>) -> Result<bool> {
     let mut document = files::read(path)?;
-    check_keys(path, &document)?;
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    check_keys(path, &text, &document)?;
     let before = document.to_string();
     let (database, context) = database.map_or((None, None), |(database, context)| (Some(database), context));
     for (key, value) in [(SettingKey::Database, database), (SettingKey::Context, context)] {
@@ -189,6 +209,11 @@ pub(super) fn link(path: &Path, database: Option<(&str, Option<&str>)>) -> Resul
         std::fs::remove_file(path).map_err(|error| Error::io(error, format!("cannot remove {}", path.display())))?;
         return Ok(true);
     }
+    // Its line ends stay what they were, which the parser does not keep.
+    let after = match text.contains("\r\n") {
+        true => after.replace("\r\n", "\n").replace('\n', "\r\n"),
+        false => after,
+    };
     // Others may read it: it holds no secret, and belongs to the folder.
     files::replace(path, &after, 0o644)?;
     Ok(true)
@@ -215,6 +240,12 @@ mod tests {
         );
         assert!(link(&path, None).unwrap());
         assert!(!path.exists());
+        std::fs::write(&path, "# ours\r\nlocation = \"ams\"\r\n").unwrap();
+        assert!(link(&path, Some(("app", None))).unwrap());
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "# ours\r\nlocation = \"ams\"\r\ndatabase = \"app\"\r\n"
+        );
         std::fs::write(&path, "# ours\nlocation = \"ams\" # near\n").unwrap();
         assert!(link(&path, Some(("app", None))).unwrap());
         assert!(link(&path, None).unwrap());

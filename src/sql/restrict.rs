@@ -50,6 +50,13 @@ pub(crate) fn check(action: &AuthAction<'_>) -> Option<Beyond> {
         AuthAction::Pragma { pragma_name, .. } if is_pragma_of_files(pragma_name) => {
             Some(Beyond::Pragma(pragma_name.to_ascii_lowercase()))
         }
+        // It would lift the database's size limit.
+        AuthAction::Pragma {
+            pragma_name,
+            pragma_value: Some(_),
+        } if pragma_name.eq_ignore_ascii_case("max_page_count") => {
+            Some(Beyond::Pragma(pragma_name.to_ascii_lowercase()))
+        }
         // An ATTACH whose file is no literal is among them.
         AuthAction::Unknown { .. } => Some(Beyond::Unknown),
         _ => None,

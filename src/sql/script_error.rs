@@ -36,12 +36,11 @@ impl StatementPlace<'_> {
         let line = self.line_of(offset);
         if let Some(beyond) = self.restriction.and_then(Restriction::take_beyond) {
             let statement = first_word_of(&self.text[self.start..]);
-            let why = match beyond {
-                Beyond::File if statement.eq_ignore_ascii_case("VACUUM") => {
-                    "a script may not use VACUUM, which makes another file".to_owned()
-                }
-                beyond => format!("a script may not use {beyond}, which reaches beyond its database"),
-            };
+            if matches!(beyond, Beyond::File) && statement.eq_ignore_ascii_case("VACUUM") {
+                return located(self.script, line, "a script may not use VACUUM", code)
+                    .hint("leave the statement out; torso db compact NAME gives the room of deleted rows back");
+            }
+            let why = format!("a script may not use {beyond}, which reaches beyond its database");
             return located(self.script, line, &why, code)
                 .hint("leave the statement out, or run it yourself: torso db shell NAME");
         }

@@ -179,6 +179,21 @@ fn exec_that_is_resumed_knows_databases_that_were_renamed_or_made_anew() {
 }
 
 #[test]
+fn exec_whose_rows_are_cut_off_warns() {
+    let world = world(1);
+    let many = "with recursive n(x) as (select 1 union all select x + 1 from n limit 100000) select x from n";
+    let cut = run(&world, &["db", "exec", "tenant-0", many]).success();
+    assert_eq!(lines(&cut)[0]["results"][0]["truncated"], true);
+    assert!(
+        cut.stderr.contains("the rows of 1 database are cut off"),
+        "{}",
+        cut.report()
+    );
+    let whole = run(&world, &["db", "exec", "tenant-0", "select a from t"]).success();
+    assert_eq!(whole.stderr, "");
+}
+
+#[test]
 fn exec_refuses_what_it_cannot_do_and_says_what_to_type() {
     let world = world(1);
     world.write("bad.sql", "select 1;\nselect 'a");

@@ -3,6 +3,7 @@
 use crate::commands::DryRun;
 use crate::commands::answers::{self, Done};
 use crate::commands::completers;
+use crate::commands::org::preconditions::check_new_api_token;
 use crate::commands::paging::{self, Limit};
 use crate::context::Context;
 use crate::control::accounts::{ApiToken, NewApiToken};
@@ -174,7 +175,7 @@ fn mint(ctx: &Context, args: &Mint) -> Result<()> {
         _ => None,
     };
     if args.dry.dry_run {
-        ctx.accounts()?;
+        check_new_api_token(ctx, &args.name, organization.as_ref())?;
         return answers::plan(ctx, vec![format!("create API token {}", args.name)]);
     }
     let minted = ctx.accounts()?.create_api_token(

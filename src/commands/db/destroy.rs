@@ -198,6 +198,7 @@ fn replica(ctx: &Context, args: &Args, name: &DatabaseName, location: &LocationC
                 "promote another location first, or destroy the whole: torso db destroy {name}"
             )));
         }
+        check_own_replica(ctx, &database, location)?;
     }
     if args.dry.dry_run {
         return answers::plan(
@@ -213,5 +214,21 @@ fn replica(ctx: &Context, args: &Args, name: &DatabaseName, location: &LocationC
     match ctx.control()?.remove_instance(name, location) {
         Ok(()) => answer(true, format!("Destroyed the replica of database {name} at {location}.")),
         Err(error) => nothing(error),
+    }
+}
+
+/// Fails where the databases of the group have replicas at a location, so that it is not one database's alone.
+fn check_own_replica(ctx: &Context, database: &Database, location: &LocationCode) -> Result<()> {
+    let (name, group) = (&database.name, &database.group);
+    // A group that cannot be seen is left to the control plane.
+    match ctx.control()?.get_group(group) {
+        Ok(found) if found.primary != *location && found.locations.contains(location) => Err(Error::new(
+            Code::Conflict,
+            format!("database {name} is in {location} because its group {group} is"),
+        )
+        .hint(format!(
+            "torso group locations remove {group} {location} removes all of its databases there"
+        ))),
+        _ => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! `torso db exec`: SQL on one database or many, with a line of results for each.
 
-use super::fleet::{self, FleetItem, FleetOptions, ItemFailure, Selection};
+use super::executed::{BoundedRows, Executed, LARGEST, StatementResult};
+use super::fleet::{self, FleetOptions, ItemFailure, Selection};
 use super::input::Input;
 use crate::commands::values::SqlParameter;
 use crate::commands::{DryRun, answers, completers};
@@ -11,13 +12,9 @@ use crate::error::{Code, Error, Result};
 use crate::sql::parsed_script::ParsedScript;
 use crate::sql::restrict::restrict;
 use crate::sql::transaction::{enforce_foreign_keys, run_in_transaction};
-use crate::sql::{self, Column, Session, Sink, ValueRef};
+use crate::sql::{self, Session};
 use crate::sqltext::classify::StatementKind;
-use base64::Engine as _;
-use serde::Serialize;
-use serde_json::json;
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 crate::commands::schemas::document!("db exec" => Vec<super::fleet::Item<'_, Executed>>);
@@ -29,7 +26,8 @@ crate::commands::schemas::document!("db exec" => Vec<super::fleet::Item<'_, Exec
 /// are being worked on.
 ///
 /// The SQL stays within its database, on every control plane: no ATTACH, and no functions that read or write files. Values of
-/// --param are text; write NAME:=5 for a number, and NAME:=null.
+/// --param are text; write NAME:=5 for a number, and NAME:=null. Of a database, 1 MiB of rows is printed at most; a warning says
+/// where there are more.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso db exec app 'select count(*) from users' --json
@@ -69,10 +67,7 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<()> {
         _ => error,
     })?;
     if args.dry.dry_run {
-        // Those of a pattern or a group were listed just now.
-        for name in fleet.names.iter().filter(|_| !fleet.is_listed()) {
-            super::find(ctx, name)?;
-        }
+        fleet.check_open(ctx, work.only_reads)?;
         let count = answers::counted(work.script.statements().len(), "statement");
         let step = |name: &DatabaseName| format!("run {count} on database {name}");
         return answers::plan(ctx, fleet.names.iter().map(step).collect());
@@ -244,10 +239,7 @@ impl ExecWork {
         for (done, statement) in self.script.statements().iter().enumerate() {
             *lasting |= !session.in_transaction() && self.changes_anything(done);
             let mut result = StatementResult::default();
-            let mut sink = BoundedRows {
-                result: &mut result,
-                room: &mut room,
-            };
+            let mut sink = BoundedRows::new(&mut result, &mut room);
             let done = self
                 .script
                 .run_statement(session, restriction.as_ref(), statement, &self.args, &mut sink)?;
@@ -313,104 +305,11 @@ fn check_parameters(script: &ParsedScript, values: &[SqlParameter]) -> Result<()
     }
 }
 
-/// Bytes of the rows that the answer about a database may have.
-const LARGEST: usize = 1 << 20;
-
-/// What came of a database.
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[derive(Default, Serialize)]
-struct Executed {
-    /// Rows that were changed.
-    changes: u64,
-    /// Of each statement that returns rows.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    results: Vec<StatementResult>,
-}
-
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[derive(Default, Serialize)]
-struct StatementResult {
-    columns: Vec<String>,
-    rows: Vec<Vec<serde_json::Value>>,
-    /// There were more rows than an answer has room for.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    truncated: bool,
-}
-
-impl FleetItem for Executed {
-    fn status(&self) -> &'static str {
-        "done"
-    }
-
-    fn sentence(&self) -> String {
-        let Some(last) = self.results.last() else {
-            return answers::counted(usize::try_from(self.changes).unwrap_or(usize::MAX), "change");
-        };
-        match last.rows.as_slice() {
-            [row] => row.iter().map(plain).collect::<Vec<_>>().join(" "),
-            rows if last.truncated => format!("more than {}", answers::counted(rows.len(), "row")),
-            rows => answers::counted(rows.len(), "row"),
-        }
-    }
-}
-
-fn plain(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// Keeps the rows of a statement as far as there is room.
-struct BoundedRows<'a> {
-    result: &'a mut StatementResult,
-    /// Bytes that are left.
-    room: &'a mut usize,
-}
-
-impl Sink for BoundedRows<'_> {
-    fn columns(&mut self, columns: &[Column]) -> std::io::Result<()> {
-        self.result.columns = columns.iter().map(|column| column.name.clone()).collect();
-        Ok(())
-    }
-
-    fn row(&mut self, row: &[ValueRef<'_>]) -> std::io::Result<ControlFlow<()>> {
-        const OF_A_VALUE: usize = 32;
-        let size: usize = row
-            .iter()
-            .map(|value| match value {
-                ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len() + OF_A_VALUE,
-                _ => OF_A_VALUE,
-            })
-            .sum();
-        match self.room.checked_sub(size) {
-            Some(left) if !self.result.truncated => {
-                *self.room = left;
-                self.result.rows.push(row.iter().map(|&value| to_json(value)).collect());
-            }
-            // The statement goes on: it may change rows as it returns them.
-            _ => self.result.truncated = true,
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-}
-
-/// A value: numbers and text as they are, a blob as `{"base64": …}`. JSON has no infinity, which becomes text.
-fn to_json(value: ValueRef<'_>) -> serde_json::Value {
-    match value {
-        ValueRef::Null => json!(null),
-        ValueRef::Integer(number) => json!(number),
-        ValueRef::Real(number) if number.is_finite() => json!(number),
-        ValueRef::Real(number) => json!(number.to_string()),
-        ValueRef::Text(text) => json!(String::from_utf8_lossy(text)),
-        ValueRef::Blob(bytes) => json!({ "base64": base64::engine::general_purpose::STANDARD.encode(bytes) }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sql::{Target, Value};
+    use serde_json::json;
 
     fn work(sql: &str, parameters: &[&str], transaction: bool) -> Result<ExecWork> {
         let args = Args {
@@ -435,13 +334,15 @@ mod tests {
     fn exec_returns_rows_and_changes_of_all_statements() {
         let mut session = session();
         let script =
-            "insert into t values (:a), (@b); select a, x'00ff' as b, 9e999 as c from t where a = $a; select 1 where 0";
+            "insert into t values (:a), (@b); select a, x'00ff' as b, 9e999 as c, cast(x'ff41' as text) as d from t where a = $a;
+             select 1 where 0";
         let work = work(script, &["a=007", "b:=9007199254740993"], false).unwrap();
         let executed = work.run_in(session.as_mut()).unwrap();
         assert_eq!(
             serde_json::to_value(&executed).unwrap(),
             json!({"changes": 2, "results": [
-                {"columns": ["a", "b", "c"], "rows": [["007", {"base64": "AP8="}, "inf"]]},
+                {"columns": ["a", "b", "c", "d"],
+                 "rows": [["007", {"base64": "AP8="}, {"real": "inf"}, {"text_base64": "/0E="}]]},
                 {"columns": ["1"], "rows": []},
             ]})
         );

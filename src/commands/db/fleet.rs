@@ -3,7 +3,7 @@
 
 use crate::checksum;
 use crate::commands::answers::{Problem, counted};
-use crate::commands::completers;
+use crate::commands::{completers, preconditions};
 use crate::context::Context;
 use crate::control::ControlPlane;
 use crate::control::name_pattern;
@@ -116,9 +116,16 @@ impl FleetOptions {
 }
 
 impl Fleet {
-    /// Whether the databases were listed just now, so that they are there.
-    pub fn is_listed(&self) -> bool {
-        !self.listed.is_empty()
+    /// Fails where a database is not there, or is blocked for what is to be done.
+    pub fn check_open(&self, ctx: &Context, only_reads: bool) -> Result<()> {
+        let listed: BTreeMap<_, _> = self.listed.iter().map(|database| (&database.name, database)).collect();
+        for name in &self.names {
+            match listed.get(name) {
+                Some(database) => check_open(database, only_reads)?,
+                None => check_open(&super::find(ctx, name)?, only_reads)?,
+            }
+        }
+        Ok(())
     }
 
     /// Asks for the ids of databases that were named. What is not there fails when it is worked on.
@@ -133,6 +140,21 @@ impl Fleet {
             }
         }
         Ok(())
+    }
+}
+
+/// Fails where a database is blocked for what is to be done.
+fn check_open(database: &Database, only_reads: bool) -> Result<()> {
+    let name = &database.name;
+    if database.block_reads {
+        return Err(
+            Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
+                .hint(format!("torso db config set {name} block-reads off lifts it")),
+        );
+    }
+    match only_reads {
+        true => Ok(()),
+        false => preconditions::check_writable(database),
     }
 }
 
@@ -175,6 +197,10 @@ pub(super) trait FleetItem: Serialize + Send {
     fn status(&self) -> &'static str;
     /// In words.
     fn sentence(&self) -> String;
+    /// Whether a part of it was left out.
+    fn is_cut(&self) -> bool {
+        false
+    }
 }
 
 /// Why the work on a database failed.
@@ -222,11 +248,13 @@ pub(super) fn run<T: FleetItem>(
     let width = left.iter().map(|name| name.as_str().len()).max().unwrap_or(0);
     let mut answer = ctx.ui.stream(COLUMNS, width);
     let mut failures = Failures::default();
+    let mut cut = 0;
     let open_plane = ctx.plane_opener(listed)?;
     let summary = fleet::run(&left, waves, &*open_plane, work, &mut |result| {
         if let Some(state) = &mut state {
             state.record(&result.name, ids.get(&result.name), result.result.is_ok())?;
         }
+        cut += usize::from(result.result.as_ref().is_ok_and(FleetItem::is_cut));
         match result.result {
             // As where one thing is asked for and fails: no answer.
             Err(ItemFailure { error, done: None }) if names.len() == 1 => {
@@ -247,6 +275,12 @@ pub(super) fn run<T: FleetItem>(
         return Err(error);
     }
     answer.finish()?;
+    if cut > 0 {
+        ctx.ui.warn(format!(
+            "the rows of {} are cut off, because there are too many; torso db shell prints all.",
+            counted(cut, "database")
+        ));
+    }
     failures.into_result(summary, options)
 }
 

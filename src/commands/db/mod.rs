@@ -12,6 +12,7 @@ mod diff;
 mod endpoint;
 mod env;
 mod exec;
+mod executed;
 pub(super) mod expiry;
 mod export;
 mod fleet;

@@ -65,7 +65,14 @@ pub(super) fn replicate(ctx: &Context, args: &Replicate) -> Result<()> {
     let (name, location) = (&args.name, &args.location);
     let plane = ctx.control()?;
     let database = if_allowed(find(ctx, name))?;
-    let there = database.map(|database| database.locations.contains(location));
+    let there = database.as_ref().map(|database| database.locations.contains(location));
+    if let Some(database) = database.filter(|database| database.primary == *location) {
+        return Err(Error::new(
+            Code::PrimaryInstance,
+            format!("the primary of {} is already in {location}", database.name),
+        )
+        .hint("choose another location: torso location list"));
+    }
     // A location may be one that is not offered any more, and keep what it has.
     if there != Some(true) {
         preconditions::check_location(ctx, location)?;

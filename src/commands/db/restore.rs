@@ -194,6 +194,7 @@ fn restore_in_place(
         .hint("leave out --location and --group, or add --as NEW"));
     }
     preconditions::check_replaceable(&former)?;
+    preconditions::check_room_for_replacement(ctx, &name, manifest.size_bytes())?;
     let age = text::age(manifest.created_at, Timestamp::now());
     let lost = find_lost_primary(ctx, &name)?;
     let others = lost.as_ref().and_then(LostPrimary::describe_replicas);

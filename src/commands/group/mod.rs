@@ -7,6 +7,7 @@ mod tokens;
 
 use super::answers::{self, Done, counted};
 use super::db::Wait;
+use super::org::preconditions::check_transfer_target;
 use super::{DryRun, completers, default_location, in_use, paging, preconditions};
 use crate::context::Context;
 use crate::control::if_allowed;
@@ -89,7 +90,7 @@ fn transfer(ctx: &Context, args: &Transfer) -> Result<()> {
     let doing = format!("move group {name} with all its databases to organization {to}");
     if args.dry.dry_run {
         // A token that may not move groups need not see organizations either: the server says so itself.
-        preconditions::check_organization(ctx, to)?;
+        check_transfer_target(ctx, to)?;
         return answers::plan(ctx, vec![doing]);
     }
     ctx.confirm(args.yes, &doing, name.as_str())?;

@@ -1,5 +1,6 @@
 //! `torso org invites`: people who are asked to join an organization.
 
+use super::preconditions;
 use super::role_args::RoleArgs;
 use crate::commands::DryRun;
 use crate::commands::answers::{self, Done};
@@ -95,6 +96,7 @@ pub(super) fn create(ctx: &Context, args: &Create) -> Result<()> {
     check(&args.email)?;
     let organization = ctx.organization()?;
     if args.dry.dry_run {
+        preconditions::check_team(ctx, &organization)?;
         let (email, role) = (&args.email, args.role.role());
         return answers::plan(
             ctx,

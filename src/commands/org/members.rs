@@ -1,5 +1,6 @@
 //! `torso org members`: who belongs to an organization, and as what.
 
+use super::preconditions;
 use super::role_args::RoleArgs;
 use crate::commands::DryRun;
 use crate::commands::answers::{self, Done};
@@ -100,6 +101,12 @@ pub(in crate::commands) struct Add {
 fn add(ctx: &Context, args: &Add) -> Result<()> {
     let (accounts, organization) = (ctx.accounts()?, ctx.organization()?);
     if args.dry.dry_run {
+        match preconditions::check_new_member(ctx, &organization, &args.user) {
+            Err(error) if args.if_not_exists && error.code() == Code::MemberExists => {
+                return answers::plan(ctx, Vec::new());
+            }
+            checked => checked?,
+        }
         let step = format!(
             "add {} to organization {organization} as {}",
             args.user,
@@ -159,6 +166,9 @@ fn plan(ctx: &Context, organization: &OrganizationSlug, user: &Username, step: S
 fn role(ctx: &Context, args: &Role) -> Result<()> {
     let organization = ctx.organization()?;
     if args.dry.dry_run {
+        if args.role < MemberRole::Owner {
+            preconditions::check_other_owner(ctx, &organization, &args.user)?;
+        }
         let step = format!("make {} {} in organization {organization}", args.user, args.role);
         return plan(ctx, &organization, &args.user, step, false);
     }
@@ -228,6 +238,7 @@ fn remove(ctx: &Context, args: &Remove) -> Result<()> {
     let (user, organization) = (&args.user, ctx.organization()?);
     let doing = format!("remove {user} from organization {organization}");
     if args.dry.dry_run {
+        preconditions::check_other_owner(ctx, &organization, user)?;
         return plan(ctx, &organization, user, doing, args.if_exists);
     }
     ctx.confirm(args.yes, &doing, user.as_str())?;

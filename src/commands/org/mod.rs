@@ -3,6 +3,7 @@
 mod audit;
 mod invites;
 pub(super) mod members;
+pub(super) mod preconditions;
 mod role_args;
 
 use super::answers::{self, Done, Part};
@@ -12,6 +13,7 @@ use crate::context::Context;
 use crate::control::accounts::{Organization, OrganizationKind, OrganizationTotals};
 use crate::control::if_allowed;
 use crate::control::names::{DatabaseName, OrganizationSlug};
+use crate::control::types::Database;
 use crate::error::{Code, Error, Result};
 use crate::ui::{Card, Cell, Layout, Table, View};
 use clap::Subcommand;
@@ -317,6 +319,7 @@ fn destroy(ctx: &Context, args: &Destroy) -> Result<()> {
         Err(error) => return Err(error),
     }
     if args.dry.dry_run {
+        preconditions::check_deletable(ctx, slug)?;
         return answers::plan(ctx, vec![format!("destroy organization {slug}")]);
     }
     ctx.confirm(args.yes, &format!("destroy organization {slug}"), slug.as_str())?;
@@ -364,9 +367,11 @@ struct Transferred {
 fn transfer(ctx: &Context, args: &Transfer) -> Result<()> {
     let (name, to) = (&args.database, &args.to);
     let plane = ctx.control()?;
-    if_allowed(plane.get_database(name))?;
+    let database = if_allowed(plane.get_database(name))?;
     let doing = format!("move database {name} to organization {to}");
     if args.dry.dry_run {
+        preconditions::check_transfer_target(ctx, to)?;
+        database.as_ref().map_or(Ok(()), check_transferable)?;
         return answers::plan(ctx, vec![doing]);
     }
     ctx.confirm(args.yes, &doing, name.as_str())?;
@@ -377,4 +382,17 @@ fn transfer(ctx: &Context, args: &Transfer) -> Result<()> {
     };
     let sentence = format!("Moved database {name} to organization {to}.");
     ctx.ui.show(&Done::new(thing, name, sentence))
+}
+
+/// Fails where a database is protected: for its organization, it would be gone.
+fn check_transferable(database: &Database) -> Result<()> {
+    if !database.delete_protection {
+        return Ok(());
+    }
+    let name = &database.name;
+    Err(Error::new(
+        Code::DeleteProtected,
+        format!("database {name} is protected from deletion"),
+    )
+    .hint("lift the protection first"))
 }

@@ -28,7 +28,7 @@ impl Client {
         if database.block_reads {
             return Err(
                 Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
-                    .hint(format!("torso db config set {name} block-reads off")),
+                    .hint(format!("torso db config set {name} block-reads off lifts it")),
             );
         }
         url.check_for_token(self.http.base())?;
