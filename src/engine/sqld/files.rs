@@ -237,10 +237,31 @@ pub(super) fn obstacles(db_path: &Path) -> Vec<PathBuf> {
     let not_directories = ["dbs", "metastore"].iter().map(|name| db_path.join(name));
     all.extend(not_directories.filter(|path| path.symlink_metadata().is_ok_and(|found| !found.is_dir())));
     let version = db_path.join(".version");
-    if version.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+    if version.symlink_metadata().is_ok_and(|found| !found.is_file()) || !is_version(&version) {
         all.push(version);
     }
     all
+}
+
+/// Whether a file has the version of a program, or is missing. A loss of power may leave it empty, and the program makes it again.
+fn is_version(path: &Path) -> bool {
+    let Ok(text) = std::fs::read_to_string(path) else {
+        return true;
+    };
+    text.split('.').count() == 3 && text.starts_with(|first: char| first.is_ascii_digit())
+}
+
+/// Syncs what a process has made of a namespace to disk: it does not wait for that itself.
+pub(super) fn sync_namespace(db_path: &Path, id: &str) -> Result<()> {
+    let home = namespace(db_path, id);
+    for part in ["data", "data-wal"] {
+        let path = home.join(part);
+        if path.exists() {
+            disk::sync_file(&path)?;
+        }
+    }
+    disk::sync_dir(&home)?;
+    disk::sync_dir(&db_path.join("dbs"))
 }
 
 /// Whether a file begins as a SQLite database does and is as long as its pages; none if it is missing.
@@ -351,6 +372,17 @@ mod tests {
         std::fs::create_dir(home.join("tmp")).unwrap();
         prepare(ProcessRole::Primary, dir.path()).unwrap();
         assert_eq!(names(&home).unwrap(), ["data", "stats.json", "tmp"]);
+    }
+
+    #[test]
+    fn version_that_a_loss_of_power_left_empty_is_an_obstacle() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(obstacles(dir.path()).is_empty());
+        let version = dir.path().join(".version");
+        for (text, stays) in [("0.24.32", true), ("", false), ("\0\0\0\0\0\0\0", false)] {
+            std::fs::write(&version, text).unwrap();
+            assert_eq!(obstacles(dir.path()).is_empty(), stays, "{text:?}");
+        }
     }
 
     #[test]

@@ -16,10 +16,10 @@ use crate::engine::confine::{self, Bounds};
 use crate::engine::process::{ControlGroups, Job, Launch, Listener, ProgramEnd};
 use crate::engine::{Damage, child, disk};
 use crate::error::{Code, Error, Result};
+use crate::private_files;
 use crate::secret::Secret;
 use crate::sync::lock;
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -361,9 +361,10 @@ impl Job for Arc<ProcessJob> {
         self.health.examine(&self.common, &self.dir, place)?;
         let role = self.choose_ports()?;
         let authority = self.dir.join("authority.pem");
-        if !authority.exists() {
-            let written = disk::private_file(&authority)?.write_all(AUTHORITY.as_bytes());
-            written.map_err(|error| Error::io(error, format!("cannot write {}", authority.display())))?;
+        // A loss of power may have left it empty; the program would never start.
+        if !std::fs::read(&authority).is_ok_and(|found| found == AUTHORITY.as_bytes()) {
+            private_files::write_durably(&authority, AUTHORITY.as_bytes())
+                .map_err(|error| Error::io(error, format!("cannot write {}", authority.display())))?;
         }
         let key_files = self
             .pool

@@ -175,6 +175,7 @@ impl Node {
     /// Makes the process create a namespace, empty or from the file in its place, and load it. An existing one stays.
     pub fn make(&self, id: &str) -> Result<()> {
         self.server.make(&self.admin()?, id)?;
+        files::sync_namespace(&db_path(self.dir()), id)?;
         self.health().note_file(self.dir(), id);
         Ok(())
     }
