@@ -15,7 +15,7 @@ crate::commands::schemas::document!("db verify" => Verification);
 ///
 /// Hashes every table of the primary and of each replica at one position of the log, while writes go on. If a replica differs, it
 /// names the first table and the keys between which rows differ, and exits with 5. With --deep it also has SQLite check pages, free
-/// pages and indexes of each instance; a replica in which they are wrong counts as one that differs.
+/// pages and indexes of each instance. A replica in which they are wrong counts as one that differs.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  torso db verify app\n  torso db verify app --deep --repair")]
 pub(crate) struct Args {

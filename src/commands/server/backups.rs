@@ -144,8 +144,8 @@ pub(super) fn back_up(ctx: &Context, args: &Backup) -> Result<()> {
 
 /// List backups of servers
 ///
-/// STATE is ok if the manifest is whole. With --check all of the content is read back and compared, that of each database too, and
-/// the exit code is 1 if a backup is damaged.
+/// STATE is ok if the manifest is whole. With --check all of the content is read back and compared, that of each database too.
+/// The exit code is 1 if a backup is damaged.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  torso server backups --in s3://backups/torso --check")]
 pub(super) struct Backups {
