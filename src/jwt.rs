@@ -18,10 +18,43 @@ use serde::de::DeserializeOwned;
 /// Bytes of a private key, from which the public one follows.
 pub const SEED_LENGTH: usize = 32;
 
-/// A key that signs tokens and checks its own signatures.
+/// A key that signs tokens.
 pub struct JwtKey {
     encoding: EncodingKey,
-    decoding: DecodingKey,
+    public: PublicKey,
+}
+
+/// A key that checks the signatures of another one.
+#[derive(Clone)]
+pub struct PublicKey(DecodingKey);
+
+impl PublicKey {
+    /// Returns the key of 32 bytes.
+    #[must_use]
+    pub fn new(bytes: &[u8; SEED_LENGTH]) -> Self {
+        // The only call is harmless when somebody else has made it: this is the one provider of the program.
+        let _ = RING.install_default();
+        Self(DecodingKey::from_ed_der(bytes))
+    }
+
+    /// Returns its 32 bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.0.try_get_as_bytes().unwrap_or_default()
+    }
+
+    /// Returns the claims of a token that the other key has signed for `issuer`; none for every other text. The expiry is left
+    /// to the caller, who may keep the claims longer than the check takes.
+    #[must_use]
+    pub fn verify<T: DeserializeOwned + Clone>(&self, token: &str, issuer: &str) -> Option<T> {
+        let mut wanted = Validation::new(Algorithm::EdDSA);
+        wanted.set_issuer(&[issuer]);
+        wanted.set_required_spec_claims(&["iss"]);
+        wanted.validate_exp = false;
+        // The library's error is dropped, because it may quote the token.
+        let data = jsonwebtoken::decode::<T>(token, &self.0, &wanted).ok()?;
+        Some(data.claims)
+    }
 }
 
 impl JwtKey {
@@ -38,14 +71,20 @@ impl JwtKey {
             .map_err(|error| Error::new(Code::Internal, "cannot use a key").caused_by(error.to_string()))?;
         Ok(Self {
             encoding: EncodingKey::from_ed_der(seed),
-            decoding: DecodingKey::from_ed_der(pair.public_key().as_ref()),
+            public: PublicKey(DecodingKey::from_ed_der(pair.public_key().as_ref())),
         })
     }
 
     /// Returns the 32 bytes of the public key.
     #[must_use]
     pub fn public_key(&self) -> &[u8] {
-        self.decoding.try_get_as_bytes().unwrap_or_default()
+        self.public.bytes()
+    }
+
+    /// Returns the public key.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        self.public.clone()
     }
 
     /// Returns a token with these claims.
@@ -53,19 +92,6 @@ impl JwtKey {
         jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), claims, &self.encoding)
             .map(Secret::new)
             .map_err(|error| Error::new(Code::Internal, "cannot sign a token").caused_by(error))
-    }
-
-    /// Returns the claims of a token that this key has signed for `issuer`; none for every other text. The expiry is left
-    /// to the caller, who may keep the claims longer than the check takes.
-    #[must_use]
-    pub fn verify<T: DeserializeOwned + Clone>(&self, token: &str, issuer: &str) -> Option<T> {
-        let mut wanted = Validation::new(Algorithm::EdDSA);
-        wanted.set_issuer(&[issuer]);
-        wanted.set_required_spec_claims(&["iss"]);
-        wanted.validate_exp = false;
-        // The library's error is dropped, because it may quote the token.
-        let data = jsonwebtoken::decode::<T>(token, &self.decoding, &wanted).ok()?;
-        Some(data.claims)
     }
 }
 
@@ -145,10 +171,13 @@ mod tests {
     fn jwt_of_the_same_key_and_issuer_is_verified() {
         let key = JwtKey::generate().unwrap();
         let token = key.sign(&claims()).unwrap();
-        assert_eq!(key.verify::<Value>(token.expose(), "torso"), Some(claims()));
-        assert_eq!(key.verify::<Value>(token.expose(), "somebody"), None);
+        assert_eq!(key.public.verify::<Value>(token.expose(), "torso"), Some(claims()));
+        assert_eq!(key.public.verify::<Value>(token.expose(), "somebody"), None);
         assert_eq!(
-            JwtKey::generate().unwrap().verify::<Value>(token.expose(), "torso"),
+            JwtKey::generate()
+                .unwrap()
+                .public
+                .verify::<Value>(token.expose(), "torso"),
             None
         );
     }
@@ -190,7 +219,7 @@ mod tests {
             format!("{}.{other}.{}", parts[0], parts[2]),
             format!("{token}A"),
         ] {
-            assert_eq!(key.verify::<Value>(&forged, "torso"), None, "{forged}");
+            assert_eq!(key.public.verify::<Value>(&forged, "torso"), None, "{forged}");
         }
     }
 }

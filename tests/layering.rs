@@ -60,6 +60,7 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
     // A file of torso's own.
     ("control/store", &["control", "engine"]),
     ("control/embedded", &["control", "engine"]),
+    ("control/gateway_plane", &["control", "engine"]),
     ("control/hosted", &["backup", "control", "engine", "link"]),
     ("control/node", &["control", "engine", "link"]),
     ("engine", &["engine", "sqltext"]),

@@ -131,7 +131,7 @@ enum Command {
     #[command(subcommand)]
     Engine(engine::Verb),
     #[cfg(feature = "server")]
-    Server(server::Args),
+    Server(Box<server::Args>),
     #[cfg(feature = "server")]
     Node(node::Args),
     #[cfg(not(feature = "server"))]
@@ -327,7 +327,7 @@ fn dispatch(ctx: &Context, command: Command) -> Result<u8> {
         #[cfg(feature = "server")]
         Command::Engine(verb) => engine::run(ctx, verb),
         #[cfg(feature = "server")]
-        Command::Server(args) => server::run(ctx, args),
+        Command::Server(args) => server::run(ctx, *args),
         #[cfg(not(feature = "server"))]
         Command::LeftOut(command) => Err(command.to_error()),
         Command::Completion(args) => completion::run(ctx, args),

@@ -11,6 +11,8 @@ use url::{Host, Url};
 const SHORTEST_STATEMENT: Duration = Duration::from_secs(1);
 /// What must be between two backups at least, and between two comparisons of replicas.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+/// A machine asks every two seconds, and links are given up after some.
+const SHORTEST_KEY_AGE: Duration = Duration::from_secs(10);
 const LEAST_MEMORY: u64 = 128_000_000;
 
 pub(super) fn statement_timeout(text: &str) -> Result<Duration> {
@@ -21,6 +23,18 @@ pub(super) fn statement_timeout(text: &str) -> Result<Duration> {
             format!("{text:?} is not a valid statement timeout: it must be at least 1s, and not never"),
         )
         .hint("write a time such as 30s or 5m")),
+    }
+}
+
+/// How old a machine's knowledge of revoked tokens may be.
+pub(super) fn max_key_age(text: &str) -> Result<Duration> {
+    match text.parse()? {
+        Span::For(time) if time >= SHORTEST_KEY_AGE => Ok(time),
+        _ => Err(Error::new(
+            Code::InvalidValue,
+            format!("{text:?} is not how old keys may be: it must be at least 10s, and not never"),
+        )
+        .hint("write a time such as 10m, 1h or 24h")),
     }
 }
 

@@ -27,6 +27,8 @@ pub mod embedded;
 pub mod endpoints;
 pub mod findings;
 #[cfg(feature = "server")]
+pub mod gateway_plane;
+#[cfg(feature = "server")]
 pub mod hosted;
 pub mod idempotency;
 mod instance;

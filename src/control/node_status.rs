@@ -60,6 +60,16 @@ pub struct NodeStatus {
     /// Whether it has begun to do all that is wanted there now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub up_to_date: Option<bool>,
+    /// Where it serves clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// When it last had the keys and revoked tokens of then, since the server's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub keys_confirmed_at: Option<Timestamp>,
+    /// Once they are so old, it refuses clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_key_age_seconds: Option<u64>,
 }
 
 /// What a machine becomes a location with.

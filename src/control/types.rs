@@ -161,6 +161,13 @@ pub struct LocationMachine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub last_contact_at: Option<Timestamp>,
+    /// Where it serves clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// When it last had the keys and revoked tokens of then, since the server's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub keys_confirmed_at: Option<Timestamp>,
 }
 
 /// The settings of a database.

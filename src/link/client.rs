@@ -178,7 +178,7 @@ async fn keep_connected(shared: Arc<ClientState>) {
                 tracing::warn!(server = state.peer(), cause = error.full_message(), "link lost");
             }
             Err(error) => {
-                state.note_error(&error);
+                state.dial_failed(&error);
                 tracing::warn!(
                     server = state.peer(),
                     cause = error.full_message(),

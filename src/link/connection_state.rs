@@ -17,6 +17,8 @@ pub struct LinkStatus {
     pub last_heard: Option<SystemTime>,
     /// Why the last connection ended or could not be made, or the last stream was refused; with its cause.
     pub last_error: Option<String>,
+    /// The server has refused this machine when it last dialed: it is its location no more.
+    pub is_refused: bool,
 }
 
 /// The connection of the moment.
@@ -63,6 +65,7 @@ impl ConnectionState {
         let mut status = lock(&self.status);
         status.link.connected_since = Some(SystemTime::now());
         status.link.last_error = None;
+        status.link.is_refused = false;
         status.heard = Some(heard);
         status.connections += 1;
         self.sender.send_replace(Some(sender));
@@ -85,6 +88,12 @@ impl ConnectionState {
     /// Notes why something does not work.
     pub fn note_error(&self, error: &Error) {
         lock(&self.status).link.last_error = Some(error.full_message());
+    }
+
+    /// Notes why the server could not be dialed.
+    pub fn dial_failed(&self, error: &Error) {
+        self.note_error(error);
+        lock(&self.status).link.is_refused = error.code() == Code::Forbidden;
     }
 
     /// What sends requests now; none without a connection.

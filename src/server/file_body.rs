@@ -1,6 +1,6 @@
 //! A database's file as the body of an answer, streamed from the disk. Who may have it is the caller's to decide.
 
-use crate::control::hosted::Export;
+use crate::control::gateway_plane::Export;
 use axum::body::Body;
 use bytes::Bytes;
 use std::io::{self, Read as _};

@@ -27,7 +27,9 @@ mod write_timeout;
 pub use log::{LogFormat, start as start_log};
 pub use stop::StopSignals;
 
+use crate::control::gateway_plane::GatewayPlane;
 use crate::control::hosted::Hosted;
+use crate::control::node::{NodePlane, ServingNode};
 use crate::error::{Code, Error, Result};
 use addresses::Addresses;
 use api::once::RunningRequests;
@@ -85,7 +87,7 @@ pub struct ServerConfig {
 /// What all requests share.
 struct Server {
     /// Empty while the plane is being opened.
-    hosted: OnceLock<Arc<Hosted>>,
+    plane: OnceLock<ServedPlane>,
     gateway: OnceLock<Gateway>,
     domain: Option<String>,
     /// Whether it listens on this machine only.
@@ -106,7 +108,7 @@ struct Server {
 impl Server {
     fn new(config: &ServerConfig, stopping: watch::Receiver<bool>) -> Self {
         Self {
-            hosted: OnceLock::new(),
+            plane: OnceLock::new(),
             gateway: OnceLock::new(),
             domain: config.domain.clone(),
             on_loopback: config
@@ -128,10 +130,26 @@ impl Server {
 
     /// The plane; `unavailable` until it is open.
     fn hosted(&self) -> Result<Arc<Hosted>> {
-        self.hosted.get().map(Arc::clone).ok_or_else(|| {
-            Error::new(Code::Unavailable, "the server is starting")
-                .hint("try again in a moment; /ready returns 200 when it has started")
-        })
+        match self.plane.get() {
+            Some(ServedPlane::Hosted(hosted)) => Ok(Arc::clone(hosted)),
+            Some(ServedPlane::Node(node)) => Err(Error::new(
+                Code::PathNotFound,
+                format!(
+                    "this machine is location {} of a server, and has databases only: the Platform API is at the server",
+                    node.location()
+                ),
+            )),
+            None => Err(Error::new(Code::Unavailable, "the server is starting")
+                .hint("try again in a moment; /ready returns 200 when it has started")),
+        }
+    }
+
+    /// The plane of a machine that is a location of a server.
+    fn node(&self) -> Option<&Arc<NodePlane>> {
+        match self.plane.get() {
+            Some(ServedPlane::Node(node)) => Some(node),
+            _ => None,
+        }
     }
 
     /// Whether a request may be under a name. On loopback only names that are known: anybody's name can be made to lead to
@@ -146,7 +164,8 @@ impl Server {
             Ok(Some(_)) => return true,
             _ => return false,
         };
-        let base = self.hosted.get().and_then(|hosted| hosted.url().host_str());
+        let plane = self.plane.get().map(ServedPlane::to_gateway_plane);
+        let base = plane.as_ref().and_then(|plane| plane.url().host_str());
         ["localhost"]
             .into_iter()
             .chain(self.domain.as_deref())
@@ -160,7 +179,11 @@ impl Server {
 
     /// The database that a request is for, and the path there: the only one, where there is only one.
     fn destination(&self, host: Option<&str>, path: &str) -> Destination {
-        match self.hosted.get().and_then(|hosted| hosted.sole_database()) {
+        let sole = match self.plane.get() {
+            Some(ServedPlane::Hosted(hosted)) => hosted.sole_database(),
+            _ => None,
+        };
+        match sole {
             Some(sole) => Destination::Database {
                 label: sole.label.clone(),
                 path: path.to_owned(),
@@ -171,21 +194,65 @@ impl Server {
 
     /// Whether a request may be answered by where it comes from. Where requests bring no token, pages of other machines may not.
     fn takes_origin(&self, headers: &HeaderMap) -> bool {
-        let is_open = self.hosted.get().is_some_and(|hosted| hosted.open_token().is_some());
+        let is_open = match self.plane.get() {
+            Some(ServedPlane::Hosted(hosted)) => hosted.open_token().is_some(),
+            _ => false,
+        };
         !is_open || local_origin::is_local(headers)
     }
 
     /// The gateway; none until the plane is open.
     fn gateway(&self) -> Option<&Gateway> {
-        let hosted = self.hosted.get()?;
+        let plane = self.plane.get()?;
         let made = || {
             let limits = gateway::GatewayLimits {
                 answer: self.statement_timeout,
                 ..gateway::GatewayLimits::default()
             };
-            Gateway::new(Arc::clone(hosted), limits)
+            Gateway::new(plane.to_gateway_plane(), limits)
         };
         Some(self.gateway.get_or_init(made))
+    }
+}
+
+/// What is behind a server.
+#[derive(Clone)]
+enum ServedPlane {
+    Hosted(Arc<Hosted>),
+    /// Databases only.
+    Node(Arc<NodePlane>),
+}
+
+impl ServedPlane {
+    fn to_gateway_plane(&self) -> Arc<dyn GatewayPlane> {
+        match self {
+            Self::Hosted(hosted) => Arc::clone(hosted) as _,
+            Self::Node(node) => Arc::clone(node) as _,
+        }
+    }
+
+    fn shutdown(&self) {
+        match self {
+            Self::Hosted(hosted) => hosted.shutdown(),
+            Self::Node(node) => node.shutdown(),
+        }
+    }
+}
+
+/// A plane that is opened while the server answers already.
+trait OpenedPlane: Send + Sync + 'static {
+    fn to_served(self: &Arc<Self>) -> ServedPlane;
+}
+
+impl OpenedPlane for Hosted {
+    fn to_served(self: &Arc<Self>) -> ServedPlane {
+        ServedPlane::Hosted(Arc::clone(self))
+    }
+}
+
+impl OpenedPlane for ServingNode {
+    fn to_served(self: &Arc<Self>) -> ServedPlane {
+        ServedPlane::Node(Arc::clone(&self.plane))
     }
 }
 
@@ -195,6 +262,23 @@ pub fn run<T: Send + 'static>(
     config: ServerConfig,
     open: impl FnOnce() -> Result<(Hosted, T)> + Send + 'static,
     started: impl FnOnce(&Hosted, T) -> Result<()>,
+) -> Result<()> {
+    run_plane(config, open, started)
+}
+
+/// The same for a machine that is a location of a server, and serves clients.
+pub fn run_node(
+    config: ServerConfig,
+    open: impl FnOnce() -> Result<ServingNode> + Send + 'static,
+    started: impl FnOnce(&ServingNode) -> Result<()>,
+) -> Result<()> {
+    run_plane(config, || open().map(|node| (node, ())), |node, ()| started(node))
+}
+
+fn run_plane<P: OpenedPlane, T: Send + 'static>(
+    config: ServerConfig,
+    open: impl FnOnce() -> Result<(P, T)> + Send + 'static,
+    started: impl FnOnce(&P, T) -> Result<()>,
 ) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -207,10 +291,10 @@ pub fn run<T: Send + 'static>(
     result
 }
 
-async fn serve<T: Send + 'static>(
+async fn serve<P: OpenedPlane, T: Send + 'static>(
     config: ServerConfig,
-    open: impl FnOnce() -> Result<(Hosted, T)> + Send + 'static,
-    started: impl FnOnce(&Hosted, T) -> Result<()>,
+    open: impl FnOnce() -> Result<(P, T)> + Send + 'static,
+    started: impl FnOnce(&P, T) -> Result<()>,
 ) -> Result<()> {
     let mut signals = stop::Signals::new(config.ends_with_terminal)?;
     let (stop, stopping) = watch::channel(false);
@@ -235,12 +319,12 @@ async fn serve<T: Send + 'static>(
 }
 
 /// Opens the plane, reports the start, and waits for a signal to stop. Returns the result, and why the server stops.
-async fn open_and_wait<T: Send + 'static>(
+async fn open_and_wait<P: OpenedPlane, T: Send + 'static>(
     server: &Server,
     data_dir: &Path,
     signals: &mut stop::Signals,
-    open: impl FnOnce() -> Result<(Hosted, T)> + Send + 'static,
-    started: impl FnOnce(&Hosted, T) -> Result<()>,
+    open: impl FnOnce() -> Result<(P, T)> + Send + 'static,
+    started: impl FnOnce(&P, T) -> Result<()>,
 ) -> (Result<()>, &'static str) {
     let opening = tokio::task::spawn_blocking(open);
     tokio::pin!(opening);
@@ -248,26 +332,26 @@ async fn open_and_wait<T: Send + 'static>(
         opened = &mut opening => opened.unwrap_or_else(|_| Err(defect())),
         // Opening cannot be interrupted. If it takes too long, the processes that it has started end with this one.
         signal = signals.next() => {
-            if let Ok(Ok(Ok((hosted, _)))) = tokio::time::timeout(END, &mut opening).await {
-                let _ = server.hosted.set(Arc::new(hosted));
+            if let Ok(Ok(Ok((plane, _)))) = tokio::time::timeout(END, &mut opening).await {
+                let _ = server.plane.set(Arc::new(plane).to_served());
             }
             return (Ok(()), signal);
         }
     };
-    let (hosted, token) = match opened {
-        Ok((hosted, token)) => (Arc::new(hosted), token),
+    let (plane, token) = match opened {
+        Ok((plane, token)) => (Arc::new(plane), token),
         Err(error) => return (Err(error), "error"),
     };
-    if let Some((level, switch)) = log::level_switch() {
+    let served = server.plane.get_or_init(|| plane.to_served());
+    if let (ServedPlane::Hosted(hosted), Some((level, switch))) = (served, log::level_switch()) {
         hosted.set_log_switch(level, switch);
     }
-    let _ = server.hosted.set(Arc::clone(&hosted));
-    if let Err(error) = started(&hosted, token) {
+    if let Err(error) = started(&plane, token) {
         return (Err(error), "error");
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        url = %hosted.url(),
+        url = %served.to_gateway_plane().url(),
         data = %data_dir.display(),
         "server started"
     );
@@ -283,8 +367,8 @@ async fn shut_down(server: &Server, accepting: JoinHandle<()>) {
         }
     };
     let _ = tokio::join!(requests, sockets);
-    if let Some(hosted) = server.hosted.get().map(Arc::clone) {
-        let _ = tokio::task::spawn_blocking(move || hosted.shutdown()).await;
+    if let Some(plane) = server.plane.get().cloned() {
+        let _ = tokio::task::spawn_blocking(move || plane.shutdown()).await;
     }
 }
 

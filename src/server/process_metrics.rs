@@ -4,9 +4,9 @@
 
 use super::metrics_text::MetricKind::{self, Counter, Gauge};
 use super::metrics_text::MetricsText;
-use crate::control::hosted::{
-    BackupStatus, Confinement, Hosted, InstanceGauge, ProcessStatus, Route, VerificationStatus,
-};
+use crate::control::gateway_plane::Route;
+use crate::control::hosted::{BackupStatus, Confinement, Hosted, InstanceGauge, ProcessStatus, VerificationStatus};
+use crate::control::node::NodePlane;
 use crate::control::node_status::{NodeState, NodeStatus};
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -28,7 +28,27 @@ pub(super) fn write(text: &mut MetricsText, hosted: &Hosted, with_names: bool) {
     }
     write_verification(text, &hosted.verification_status());
     write_disk(text, hosted.free_bytes());
-    write_nodes(text, &hosted.node_statuses());
+    let nodes = hosted.node_statuses();
+    write_nodes(text, &nodes);
+    write_node_keys(text, &nodes);
+}
+
+/// A machine that is a location of a server, and serves clients.
+pub(super) fn write_node(text: &mut MetricsText, node: &NodePlane) {
+    let help = "Whether this machine is connected to its server.";
+    text.single("torso_link_connected", Gauge, help, u8::from(node.is_connected()));
+    if let Some(age) = node.key_age() {
+        let help = "How old the keys and revoked tokens of this machine are.";
+        text.single("torso_key_age_seconds", Gauge, help, age.as_secs());
+    }
+    let help = "Once the keys of this machine are so old, it refuses clients.";
+    text.single("torso_max_key_age_seconds", Gauge, help, node.max_key_age().as_secs());
+    text.single(
+        "torso_served_instances",
+        Gauge,
+        "Instances that this machine serves.",
+        node.instances(),
+    );
 }
 
 /// The room on the disk of the data directory.
@@ -64,6 +84,18 @@ fn write_nodes(text: &mut MetricsText, nodes: &[NodeStatus]) {
     for node in nodes {
         if let Some(bytes) = node.free_bytes {
             text.push(name, &[("location", &node.location)], bytes);
+        }
+    }
+}
+
+/// Whether machines of locations know who may open what.
+fn write_node_keys(text: &mut MetricsText, nodes: &[NodeStatus]) {
+    let name = "torso_node_keys_confirmed_seconds";
+    let help = "When it last had the keys and revoked tokens of then, in seconds since 1970; absent where it serves no clients.";
+    text.begin(name, Gauge, help);
+    for node in nodes {
+        if let Some(at) = node.keys_confirmed_at {
+            text.push(name, &[("location", &node.location)], at.as_second());
         }
     }
 }

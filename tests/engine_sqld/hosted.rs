@@ -7,6 +7,7 @@ use crate::support::until;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use torso::control::ControlPlane;
+use torso::control::gateway_plane::{GatewayPlane as _, PrimaryAccess};
 use torso::control::hosted::{Caller, Engines, Hosted, SqldEngine};
 use torso::control::tokens::{Authorization, Span};
 use torso::control::types::{Connection, CreateDatabase, DatabaseFilter, Seed};
@@ -180,10 +181,10 @@ fn databases_after_a_restart_are_all_served_again() {
     let route = hosted.route("app-alice--lhr").unwrap();
     assert_eq!((route.is_primary, route.is_default), (false, false));
     assert!(hosted.authorize(jwt.expose(), &route).is_ok());
-    assert_ne!(
-        hosted.endpoint(&route).unwrap(),
-        hosted.primary_endpoint(&route).unwrap()
-    );
+    let PrimaryAccess::Here(primary) = hosted.primary_access(&route).unwrap() else {
+        panic!("the primary is here");
+    };
+    assert_ne!(hosted.endpoint(&route).unwrap(), primary);
     let caller = hosted.authenticate(&token, &origin()).unwrap();
     let plane = hosted.plane(&caller, None).unwrap();
     assert_eq!(plane.list_databases(&DatabaseFilter::default()).unwrap().len(), 1);

@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 use torso::control::ControlPlane;
+use torso::control::gateway_plane::GatewayPlane as _;
 use torso::control::hosted::Hosted;
 use torso::control::types::{CreateDatabase, Database, GroupConfigurationPatch, Isolation, NewGroup, Seed};
 

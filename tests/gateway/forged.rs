@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{self, Message};
+use torso::control::gateway_plane::GatewayPlane as _;
 use torso::control::tokens::{Authorization, Expiration, NewToken};
 
 /// Requests with a token in a header: the method, the path, the header's name, the body and its type.

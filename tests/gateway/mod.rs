@@ -32,7 +32,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use torso::control::hosted::{CallOrigin, Caller, Engines, Hosted, HostedOptions, Public};
+use torso::control::gateway_plane::Public;
+use torso::control::hosted::{CallOrigin, Caller, Engines, Hosted, HostedOptions};
 use torso::control::tokens::{Authorization, Expiration, NewToken};
 use torso::control::types::CreateDatabase;
 use torso::engine::sqld::{EngineSettings, SqldEngine};
@@ -91,7 +92,7 @@ impl Door {
         })
         .unwrap();
         let hosted = Arc::new(hosted);
-        let gateway = Gateway::new(Arc::clone(&hosted), limits);
+        let gateway = Gateway::new(Arc::clone(&hosted) as _, limits);
         runtime.spawn(listen(listener, gateway.clone()));
         torso::net::use_ring();
         Self {

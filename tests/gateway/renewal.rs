@@ -8,6 +8,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+use torso::control::gateway_plane::GatewayPlane as _;
 use torso::control::tokens::Authorization;
 use torso::engine::sqld::{EngineSettings, TokenClock};
 use torso::server::gateway::GatewayLimits;

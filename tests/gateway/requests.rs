@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
+use torso::control::gateway_plane::GatewayPlane as _;
 use torso::server::gateway::GatewayLimits;
 
 #[test]

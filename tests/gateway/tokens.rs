@@ -3,6 +3,7 @@
 use super::{Door, field, frame};
 use reqwest::blocking::Response;
 use std::time::Duration;
+use torso::control::gateway_plane::GatewayPlane as _;
 use torso::control::tokens::{Authorization, Expiration};
 
 #[test]

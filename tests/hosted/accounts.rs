@@ -1,6 +1,7 @@
 //! Users, organizations, members, API tokens, and what the audit log tells of them.
 
 use super::{World, at, db, origin, request, slug};
+use torso::control::gateway_plane::GatewayPlane as _;
 use torso::control::types::CreateDatabase;
 use torso::error::Code;
 

@@ -3,6 +3,7 @@
 use super::{World, at, db, request, slug};
 use torso::control::ControlPlane;
 use torso::control::accounts::{MemberRole, NewApiToken};
+use torso::control::gateway_plane::GatewayPlane as _;
 use torso::control::hosted::Caller;
 use torso::control::tokens::{Authorization, NewToken};
 use torso::control::types::{ConfigurationPatch, CreateDatabase, DatabaseFilter, NewGroup, Seed};

@@ -14,7 +14,8 @@ use crate::conformance::{at, db, request};
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
-use torso::control::hosted::{CallOrigin, Caller, Engines, Hosted, HostedOptions, Public};
+use torso::control::gateway_plane::Public;
+use torso::control::hosted::{CallOrigin, Caller, Engines, Hosted, HostedOptions};
 use torso::control::names::OrganizationSlug;
 
 /// A hosted plane over files in a directory of its own, and its owner.

@@ -5,6 +5,7 @@ use crate::conformance::{create, refused};
 use crate::support::until;
 use rusqlite::Connection;
 use torso::control::ControlPlane;
+use torso::control::gateway_plane::GatewayPlane as _;
 use torso::control::hosted::{Caller, Hosted};
 use torso::control::names::GroupName;
 use torso::control::types::{ConfigurationPatch, CreateDatabase, GroupConfigurationPatch, NewGroup};

@@ -4,6 +4,7 @@ use super::{options, origin, slug};
 use crate::conformance::{Subject, at, conformance, create, refused, request};
 use crate::support::until;
 use torso::control::ControlPlane;
+use torso::control::gateway_plane::GatewayPlane as _;
 use torso::control::hosted::{Caller, Hosted};
 use torso::control::types::{Connection, CreateDatabase, NewGroup};
 use torso::error::Code;

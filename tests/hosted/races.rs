@@ -3,6 +3,7 @@
 use super::{World, at, db, request, slug};
 use crate::conformance::{create, refused};
 use torso::control::accounts::MemberRole;
+use torso::control::gateway_plane::GatewayPlane as _;
 use torso::control::hosted::Caller;
 use torso::control::types::ConfigurationPatch;
 use torso::error::Code;

@@ -3,4 +3,5 @@
 mod nodes;
 mod primaries;
 mod replication;
+mod serving;
 mod site;

@@ -2,10 +2,12 @@
 //! of the JSON, are in `control::types` ([`Database`], [`Instance`]).
 
 use super::config::Settings;
-use crate::commands::completers;
+use crate::commands::{completers, default_location, location};
 use crate::context::Context;
+use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseName, LocationCode};
-use crate::control::types::{Database, Instance, Role};
+use crate::control::types::{Database, Instance, Location, Role};
+use crate::control::{ControlPlane, if_allowed};
 use crate::error::{Code, Error, Result};
 use crate::ui::{Card, Cell, Layout, Table, View, text};
 use jiff::Timestamp;
@@ -91,10 +93,34 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
     }
     let configuration = Settings::of(&plane.get_configuration(&name)?);
     ctx.ui.show(&DatabaseView {
+        nearest_url: nearest_url(plane, &database, &instances)?,
         database,
         configuration,
         instances,
     })
+}
+
+/// The URL of the replica on another machine that is nearer to this machine's time zone than all others and the primary; none where
+/// there is none, or the zone is not known.
+fn nearest_url(plane: &dyn ControlPlane, database: &Database, instances: &[Instance]) -> Result<Option<DatabaseUrl>> {
+    let Some((here, _)) = default_location::near().filter(|_| instances.len() > 1 && database.url.http().is_some())
+    else {
+        return Ok(None);
+    };
+    let Some(locations) = if_allowed(plane.list_locations())? else {
+        return Ok(None);
+    };
+    let find = |code: &LocationCode| locations.iter().find(|location| location.code == *code);
+    let Some(here) = find(&here) else { return Ok(None) };
+    let serves = |location: &Location| location.node.as_ref().is_some_and(|node| node.url.is_some());
+    let distances = instances.iter().filter_map(|instance| {
+        let location = find(&instance.location)?;
+        let is_primary = instance.role == Role::Primary;
+        let distance = location::distance_km(here, location)?;
+        (is_primary || serves(location)).then_some((distance, !is_primary, instance))
+    });
+    let nearest = distances.min_by_key(|(distance, is_replica, _)| (*distance, *is_replica));
+    Ok(nearest.and_then(|(_, is_replica, instance)| is_replica.then(|| instance.url.clone())))
 }
 
 /// What to say about a location where the database is not.
@@ -129,6 +155,10 @@ struct DatabaseView {
     database: Database,
     configuration: Settings,
     instances: Vec<Instance>,
+    /// That of the nearest replica on another machine, where that is nearer than the primary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    nearest_url: Option<DatabaseUrl>,
 }
 
 impl View for DatabaseView {
@@ -144,6 +174,7 @@ impl View for DatabaseView {
         Layout::Card(
             Card::default()
                 .field("Name", Cell::text(database.name.as_str()))
+                .field_if("Nearest URL", self.nearest_url.as_ref(), |url| Cell::text(url.as_str()))
                 .field("URL", Cell::text(database.url.as_str()))
                 .field("ID", Cell::text(database.id.as_str()))
                 .field("Group", Cell::text(database.group.as_str()))

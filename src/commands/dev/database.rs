@@ -1,6 +1,7 @@
 //! The only database of the server of `torso dev`: made of the file, and in its place while it runs.
 
-use crate::control::hosted::{self, CallOrigin, Caller, Hosted, HostedOptions, PRIVATE_FILE, SoleDatabase};
+use crate::control::gateway_plane;
+use crate::control::hosted::{CallOrigin, Caller, Hosted, HostedOptions, PRIVATE_FILE, SoleDatabase};
 use crate::control::names::{DatabaseName, OrganizationSlug};
 use crate::control::tokens::{Authorization, Expiration, NewToken, TokenPermissions};
 use crate::control::types::{Configuration, ConfigurationPatch, CreateDatabase, Seed};
@@ -82,7 +83,7 @@ fn serve(
             permissions: TokenPermissions::default(),
         },
     )?;
-    let label = hosted::label(&name, &organization, None);
+    let label = gateway_plane::label(&name, &organization, None);
     let files = hosted.primary_files(&label)?;
     let file = taken.give_to_server(&files.data, &files.process_lock)?;
     let token = token.jwt;

@@ -233,7 +233,7 @@ fn own_dir(location: &Location, data_dir: &Path) -> Option<PathBuf> {
 
 /// Great-circle distance; whole kilometres are all that the coordinates carry.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and 20,016
-fn distance_km(a: &Location, b: &Location) -> Option<u64> {
+pub(super) fn distance_km(a: &Location, b: &Location) -> Option<u64> {
     const EARTH_RADIUS_KM: f64 = 6371.0;
     let (lat1, lon1) = (a.lat?.to_radians(), a.lon?.to_radians());
     let (lat2, lon2) = (b.lat?.to_radians(), b.lon?.to_radians());
@@ -276,6 +276,16 @@ impl View for One {
                 .field_if(
                     "Last contact",
                     location.node.as_ref().and_then(|node| node.last_contact_at),
+                    Cell::age,
+                )
+                .field_if(
+                    "Clients at",
+                    location.node.as_ref().and_then(|node| node.url.as_ref()),
+                    Cell::text,
+                )
+                .field_if(
+                    "Keys checked",
+                    location.node.as_ref().and_then(|node| node.keys_confirmed_at),
                     Cell::age,
                 )
                 .field("Built in", Cell::yes_no(location.builtin))

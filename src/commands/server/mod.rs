@@ -6,25 +6,22 @@ mod start;
 
 use super::quota::Quota;
 use super::server_values::{
-    VerifyInterval, domain, host_and_port, listen_address, memory_per_process, network as network_value, public_url,
-    statement_timeout, verify_interval,
+    VerifyInterval, host_and_port, listen_address, memory_per_process, statement_timeout, verify_interval,
 };
 use super::{engine, operator};
 use crate::context::Context;
-use crate::control::hosted::{Confinement, EngineSettings, Engines, HostedOptions, Public, SqldEngine};
+use crate::control::gateway_plane::Public;
+use crate::control::hosted::{Confinement, EngineSettings, Engines, HostedOptions, SqldEngine};
 use crate::control::names::{LocationCode, Username};
 use crate::control::server_configuration::LogLevel;
 use crate::error::{Error, Result};
 use crate::server::{self, LogFormat, ServerConfig};
 use clap::Subcommand;
-use ipnet::IpNet;
-use network::Endpoint;
-pub(super) use network::bind;
+pub(super) use network::{Endpoint, ListenerArgs, bind, refuse_eavesdroppers};
 use start::Start;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use url::Url;
 
 /// Serve databases to many over the network
 ///
@@ -48,27 +45,8 @@ pub(super) struct Args {
     /// Address and port, or a port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = listen_address)]
     listen: SocketAddr,
-    /// Give each database the host name LABEL.DOMAIN
-    #[arg(long, value_name = "DOMAIN", value_parser = domain)]
-    domain: Option<String>,
-    /// Public URL, if not that of --listen (proxy)
-    #[arg(long, value_name = "URL", value_parser = public_url)]
-    url: Option<Url>,
-    /// Proxy whose X-Forwarded-For or Forwarded is trusted
-    #[arg(long = "trusted-proxy", value_name = "CIDR", value_parser = network_value)]
-    trusted_proxies: Vec<IpNet>,
-    /// Make a certificate, which clients must trust
-    #[arg(long, help_heading = "TLS", value_enum, value_name = "KIND", conflicts_with_all = ["tls_cert", "tls_key"])]
-    tls: Option<Tls>,
-    /// PEM certificate chain; reloaded when the file changes
-    #[arg(long, help_heading = "TLS", value_name = "FILE", requires = "tls_key")]
-    tls_cert: Option<PathBuf>,
-    /// PEM private key of that certificate
-    #[arg(long, help_heading = "TLS", value_name = "FILE", requires = "tls_cert")]
-    tls_key: Option<PathBuf>,
-    /// Allow other machines without TLS: tokens can be read
-    #[arg(long, help_heading = "TLS")]
-    insecure: bool,
+    #[command(flatten)]
+    network: ListenerArgs,
     /// Name of the owner at the first start [default: admin]
     #[arg(long, help_heading = "Users", value_name = "USER")]
     owner: Option<Username>,
@@ -165,8 +143,9 @@ impl Args {
     }
 }
 
+/// A certificate of torso's own making.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Tls {
+pub(super) enum Tls {
     /// torso makes a certificate authority at the first start, and a certificate at each
     SelfSigned,
 }
@@ -180,7 +159,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         Some(Verb::Restore(args)) => return backups::restore(ctx, args),
     }
     let plan = args.backups.plan()?;
-    network::refuse_eavesdroppers(&args)?;
+    refuse_eavesdroppers(&args.network, args.listen)?;
     let (data_dir, _) = ctx.settings.data_dir()?;
     let data_dir = data_dir.join("server");
     // What the engine refuses is refused before anything is made or listened to.
@@ -191,7 +170,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         ..EngineSettings::default()
     };
     let sqld = open_engine(ctx, args.sqld.as_deref(), &settings)?;
-    let endpoint = Endpoint::open(&args, &data_dir)?;
+    let endpoint = Endpoint::open(&args.network, args.listen, &data_dir)?;
     let nodes = network::NodeListener::open(&args)?;
     start_log(ctx, &args, sqld.confinement());
     let options = HostedOptions {
@@ -201,7 +180,7 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         owner: args.owner,
         public: Public {
             base: endpoint.url.clone(),
-            domain: args.domain.clone(),
+            domain: args.network.domain.clone(),
         },
     };
     let (quotas, issue_token) = (args.quotas, args.issue_token.clone());
@@ -216,9 +195,9 @@ pub(super) fn run(ctx: &Context, args: Args) -> Result<()> {
         ServerConfig {
             listener: endpoint.listener,
             tls: endpoint.tls,
-            domain: args.domain,
+            domain: args.network.domain,
             prefix: endpoint.url.path().trim_end_matches('/').to_owned(),
-            trusted_proxies: args.trusted_proxies,
+            trusted_proxies: args.network.trusted_proxies,
             requests_per_second: args.rate_limit,
             connections_per_address: args.connections_per_address,
             statement_timeout: args.statement_timeout,

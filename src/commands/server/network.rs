@@ -1,16 +1,56 @@
 //! Where a server listens, what clients call it, and its certificate.
 
-use super::Args;
+use super::{Args, Tls};
+use crate::commands::server_values::{domain, network, public_url};
 use crate::context::Context;
 use crate::control::hosted::Hosted;
 use crate::error::{Code, Error, Result};
 use crate::server::tls::{self, Identity};
+use ipnet::IpNet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use url::{Host, Url};
 
+/// How clients reach a server, beside the address that it listens on.
+#[derive(clap::Args)]
+pub(in crate::commands) struct ListenerArgs {
+    /// Give each database the host name LABEL.DOMAIN
+    #[arg(long, value_name = "DOMAIN", value_parser = domain)]
+    pub domain: Option<String>,
+    /// Public URL, if not that of --listen (proxy)
+    #[arg(long, value_name = "URL", value_parser = public_url)]
+    pub url: Option<Url>,
+    /// Proxy whose X-Forwarded-For or Forwarded is trusted
+    #[arg(long = "trusted-proxy", value_name = "CIDR", value_parser = network)]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Make a certificate, which clients must trust
+    #[arg(long, help_heading = "TLS", value_enum, value_name = "KIND", conflicts_with_all = ["tls_cert", "tls_key"])]
+    pub tls: Option<Tls>,
+    /// PEM certificate chain; reloaded when the file changes
+    #[arg(long, help_heading = "TLS", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM private key of that certificate
+    #[arg(long, help_heading = "TLS", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Allow other machines without TLS: tokens can be read
+    #[arg(long, help_heading = "TLS")]
+    pub insecure: bool,
+}
+
+impl ListenerArgs {
+    /// Whether any is given.
+    pub(in crate::commands) fn is_used(&self) -> bool {
+        self.domain.is_some()
+            || self.url.is_some()
+            || !self.trusted_proxies.is_empty()
+            || self.tls.is_some()
+            || self.tls_cert.is_some()
+            || self.insecure
+    }
+}
+
 /// A server's side of the network.
-pub(super) struct Endpoint {
+pub(in crate::commands) struct Endpoint {
     pub listener: TcpListener,
     /// The address that it listens on, with the port that the system chose.
     pub listen: SocketAddr,
@@ -24,8 +64,8 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// Listens, and loads or makes the certificate.
-    pub(super) fn open(args: &Args, data_dir: &Path) -> Result<Self> {
-        let listener = bind(args.listen, "--listen")?;
+    pub(in crate::commands) fn open(args: &ListenerArgs, listen: SocketAddr, data_dir: &Path) -> Result<Self> {
+        let listener = bind(listen, "--listen")?;
         let listen = listener
             .local_addr()
             .map_err(|error| Error::io(error, "cannot find out the address that the server listens on"))?;
@@ -83,16 +123,13 @@ impl NodeListener {
 }
 
 /// Fails where tokens and data would be sent so that others can read them.
-pub(super) fn refuse_eavesdroppers(args: &Args) -> Result<()> {
-    if args.listen.ip().to_canonical().is_loopback() || args.tls.is_some() || args.tls_cert.is_some() || args.insecure {
+pub(in crate::commands) fn refuse_eavesdroppers(args: &ListenerArgs, listen: SocketAddr) -> Result<()> {
+    if listen.ip().to_canonical().is_loopback() || args.tls.is_some() || args.tls_cert.is_some() || args.insecure {
         return Ok(());
     }
     Err(Error::new(
         Code::Usage,
-        format!(
-            "refusing to listen on {} without TLS: others on the network could read tokens and data",
-            args.listen
-        ),
+        format!("refusing to listen on {listen} without TLS: others on the network could read tokens and data"),
     )
     .hint("add --tls self-signed, or --tls-cert and --tls-key; behind a proxy that does TLS, add --insecure"))
 }
@@ -112,7 +149,7 @@ pub(in crate::commands) fn bind(address: SocketAddr, flag: &str) -> Result<TcpLi
 }
 
 /// The URL at which clients reach the server.
-fn public_base(args: &Args, listen: SocketAddr) -> Result<Url> {
+fn public_base(args: &ListenerArgs, listen: SocketAddr) -> Result<Url> {
     if let Some(url) = &args.url {
         return Ok(url.clone());
     }
@@ -138,7 +175,7 @@ fn public_base(args: &Args, listen: SocketAddr) -> Result<Url> {
 
 /// The certificate, and the authority that clients are to trust where it is of our own making.
 fn identity(
-    args: &Args,
+    args: &ListenerArgs,
     data_dir: &Path,
     listen: SocketAddr,
     url: &Url,

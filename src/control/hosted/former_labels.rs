@@ -3,14 +3,14 @@
 //! database that is made at such an address takes it over at once.
 
 use super::Shared;
-use super::hostnames::Route;
 use super::store::FormerLabelRow;
 use crate::control::embedded::Placed;
+use crate::control::gateway_plane::Route;
 use crate::control::names::{DatabaseId, LocationCode, OrganizationSlug};
 use crate::error::{Code, Error, Result};
 use crate::sync;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
 
 /// How long a former address counts.
@@ -31,6 +31,15 @@ impl FormerLabels {
         let rows = sync::read(&self.0);
         rows.get(label).filter(|row| row.until > Timestamp::now()).cloned()
     }
+
+    /// The former labels of instances at a location, and their databases. Those of databases that were moved lead nowhere.
+    pub fn at(&self, location: &LocationCode) -> BTreeMap<String, DatabaseId> {
+        let (rows, now) = (sync::read(&self.0), Timestamp::now());
+        rows.values()
+            .filter(|row| row.until > now && row.moved_from.is_none() && row.location.as_ref() == Some(location))
+            .map(|row| (row.label.clone(), row.database_id.clone()))
+            .collect()
+    }
 }
 
 impl Shared {
@@ -50,7 +59,7 @@ impl Shared {
     /// the organization that it was in.
     pub(super) fn moved_to(&self, label: &str, token: &str) -> Option<String> {
         let former = self.former_labels.get(label)?;
-        let organization = self.token_authority.organization_of(token)?;
+        let organization = self.token_authority.verifier.organization_of(token)?;
         if former.moved_from.as_deref() != Some(organization.as_str()) {
             return None;
         }
@@ -76,7 +85,7 @@ impl Shared {
         let rows: Vec<FormerLabelRow> = std::iter::once(None)
             .chain(locations)
             .map(|location: Option<&LocationCode>| FormerLabelRow {
-                label: super::hostnames::label(&placed.name, organization, location),
+                label: crate::control::gateway_plane::label(&placed.name, organization, location),
                 database_id: id.clone(),
                 location: location.cloned(),
                 moved_from: moved_from.map(str::to_owned),
@@ -90,6 +99,8 @@ impl Shared {
         let mut all = sync::write(&self.former_labels.0);
         all.retain(|_, row| row.until > now);
         all.extend(rows.into_iter().map(|row| (row.label.clone(), row)));
+        drop(all);
+        self.nodes.access.changes.mark_changed();
         Ok(())
     }
 }

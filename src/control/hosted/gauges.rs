@@ -1,7 +1,7 @@
 //! What metrics tell of databases and organizations: sizes, how far replicas are behind, and who exceeds a quota.
 
 use super::Shared;
-use super::hostnames::Route;
+use crate::control::gateway_plane::Route;
 use crate::engine::{Running, Site};
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -4,119 +4,20 @@
 //! A database's label is `<database>-<organization>`; that of one of its instances has `--<location>` behind it. Two
 //! databases can have the same label (`a-b` of `c`, and `a` of `b-c`): the second one is refused.
 
-use crate::control::database_url::DatabaseUrl;
+use super::change_counter::ChangeCounter;
 use crate::control::embedded::Placed;
-use crate::control::names::{DatabaseId, DatabaseName, GroupName, LocationCode, OrganizationSlug};
+use crate::control::gateway_plane::{Route, label};
+use crate::control::names::{DatabaseId, LocationCode, OrganizationSlug};
 use crate::engine::Site;
 use crate::error::{Code, Error, Result};
 use crate::sync::{self, lock};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
-use url::Url;
-
-/// The longest label that can be part of a hostname.
-const LONGEST_IN_HOST: usize = 63;
-
-/// How clients reach the server, which determines the hostnames and URLs of databases.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Public {
-    /// Such as `http://127.0.0.1:8080`.
-    pub base: Url,
-    /// Databases are at `<label>.<domain>`, with the base's scheme and port. None for a path below the base.
-    pub domain: Option<String>,
-}
-
-/// The database, or one of its instances, that a label leads to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Route {
-    pub label: String,
-    pub organization: OrganizationSlug,
-    pub organization_id: String,
-    pub database: DatabaseName,
-    pub id: DatabaseId,
-    pub group: GroupName,
-    pub group_uuid: String,
-    pub location: LocationCode,
-    pub primary_location: LocationCode,
-    pub is_primary: bool,
-    pub has_replicas: bool,
-    /// Whether the label is that of the database, not of one of its instances.
-    pub is_default: bool,
-    pub block_reads: bool,
-    pub block_writes: bool,
-    /// The name of the instance at processes. It has the epoch of the primary, so another one is the same database with another
-    /// primary.
-    pub instance: String,
-    pub(super) site: Site,
-    pub(super) primary_site: Site,
-}
-
-impl Route {
-    /// How many primaries the database has had, with this one.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        self.primary_site.epoch
-    }
-
-    /// The name of the pool whose processes serve it; none where it has none.
-    #[must_use]
-    pub fn pool(&self) -> Option<&str> {
-        self.site.pool.as_deref()
-    }
-}
-
-/// The label of a database, or of its instance at a location.
-#[must_use]
-pub fn label(database: &DatabaseName, organization: &OrganizationSlug, location: Option<&LocationCode>) -> String {
-    match location {
-        None => format!("{database}-{organization}"),
-        Some(location) => format!("{database}-{organization}--{location}"),
-    }
-}
-
-impl Route {
-    /// Whether another route leads to the same database with the same primary.
-    #[must_use]
-    pub fn has_same_primary(&self, other: &Self) -> bool {
-        self.instance == other.instance && self.primary_location == other.primary_location
-    }
-
-    /// Whether its database has had another primary before.
-    #[must_use]
-    pub fn is_promoted(&self) -> bool {
-        self.site.epoch > 1
-    }
-}
-
-impl Public {
-    /// The public URL of a label.
-    pub(super) fn database_url(&self, label: &str) -> DatabaseUrl {
-        DatabaseUrl::of_engine(self.url(label))
-    }
-
-    pub(super) fn url(&self, label: &str) -> String {
-        let base = self.base.as_str().trim_end_matches('/');
-        match &self.domain {
-            // A longer label cannot be part of a hostname: the path is used.
-            Some(domain) if label.len() <= LONGEST_IN_HOST => {
-                let port = self.base.port().map_or_else(String::new, |port| format!(":{port}"));
-                format!("{}://{label}.{domain}{port}", self.base.scheme())
-            }
-            _ => format!("{base}/db/{label}/"),
-        }
-    }
-
-    /// The same without scheme and trailing slash; clients add their own scheme.
-    pub(super) fn hostname(&self, label: &str) -> String {
-        let url = self.url(label);
-        let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-        rest.trim_end_matches('/').to_owned()
-    }
-}
 
 /// The map.
 #[derive(Default)]
 pub(super) struct Hostnames {
+    changes: ChangeCounter,
     routes: RwLock<HashMap<String, Arc<Route>>>,
     /// The labels of each database by its id, and the labels reserved for databases that are being made.
     known: Mutex<HostnameTable>,
@@ -145,6 +46,14 @@ impl Drop for HostnameReservation<'_> {
 }
 
 impl Hostnames {
+    /// An empty map, whose changes are counted.
+    pub fn new(changes: ChangeCounter) -> Self {
+        Self {
+            changes,
+            ..Self::default()
+        }
+    }
+
     fn known(&self) -> MutexGuard<'_, HostnameTable> {
         lock(&self.known)
     }
@@ -231,8 +140,10 @@ impl Hostnames {
             .by_id
             .insert(placed.id.clone(), (organization.0.to_owned(), labels));
         let mut routes = sync::write(&self.routes);
-        for label in old.into_iter().flat_map(|(_, labels)| labels) {
-            routes.remove(&label);
+        let old = old.map(|(_, labels)| labels).unwrap_or_default();
+        let before: Vec<_> = old.iter().filter_map(|label| routes.remove(label)).collect();
+        if !before.iter().map(|route| &**route).eq(&new) {
+            self.changes.mark_changed();
         }
         routes.extend(new.into_iter().map(|route| (route.label.clone(), Arc::new(route))));
     }
@@ -241,6 +152,9 @@ impl Hostnames {
     pub fn remove(&self, id: &DatabaseId) {
         let mut known = self.known();
         let old = known.by_id.remove(id);
+        if old.is_some() {
+            self.changes.mark_changed();
+        }
         let mut routes = sync::write(&self.routes);
         for label in old.into_iter().flat_map(|(_, labels)| labels) {
             routes.remove(&label);

@@ -10,8 +10,7 @@
 //!
 //! [`Hosted`] is what a server holds. A [`Caller`] is a user authenticated by an API token. [`Hosted::plane`] is an
 //! organization as that caller may use it, as a [`ControlPlane`]; [`Hosted::accounts`] are the accounts, as
-//! [`Accounts`]. The gateway uses [`Hosted::route`], [`Hosted::authorize`] and [`Hosted::endpoint`], which answer from
-//! memory.
+//! [`Accounts`]. The gateway uses it as a [`GatewayPlane`](crate::control::gateway_plane::GatewayPlane).
 //!
 //! Who may do what is decided in `permission` alone. The code that asks it also writes the audit log (`audit`).
 
@@ -21,6 +20,7 @@ mod audit;
 mod background;
 mod backups;
 mod caller;
+mod change_counter;
 mod configuration;
 mod database_tokens;
 mod disk_space;
@@ -29,7 +29,6 @@ mod gateway_access;
 mod gauges;
 mod hostnames;
 mod idempotency;
-mod log_position;
 mod nodes;
 mod organization;
 pub mod permission;
@@ -46,33 +45,27 @@ mod uploads;
 mod usage;
 mod users;
 mod verification;
-mod write_gate;
 
 pub use crate::engine::confine::Confinement;
-pub use crate::engine::process::{Listener, OnlyDatabase, ProcessLabel, ProcessStatus};
-pub use crate::engine::sqld::{Endpoint, EngineSettings, LONGEST_STATEMENT, ProcessBounds, SqldEngine};
-pub use activity::ActivitySource;
+pub use crate::engine::process::{OnlyDatabase, ProcessLabel, ProcessStatus};
+pub use crate::engine::sqld::{EngineSettings, LONGEST_STATEMENT, ProcessBounds, SqldEngine};
 pub use backups::{
     BackupPlan, BackupReport, BackupStatus, FailedCopy, RestoredServer, ScheduleStatus, back_up_server,
     check_restore_target, restore_server,
 };
 pub use caller::{CallOrigin, Caller, ClientPresence};
 pub use configuration::LogSwitch;
-pub use database_tokens::Grant;
 pub use gauges::InstanceGauge;
-pub use hostnames::{Public, Route, label};
 pub use idempotency::{CallRequest, KeyedRequest, RequestAccount, RequestStart};
-pub use log_position::LogPosition;
 pub use nodes::join_token_fingerprint;
-pub use organization::Export;
 pub use private_paths::PRIVATE_FILE;
 pub use sole_database::{PrimaryFiles, SoleDatabase};
 pub use uploads::Upload;
 pub use verification::{DatabaseVerification, VerificationStatus};
-pub use write_gate::PendingWrite;
 
 use crate::control::accounts::{ApiToken, Organization, User};
 use crate::control::embedded::lock::{Lock, SERVER as SERVER_LOCK};
+use crate::control::gateway_plane::{ActivitySource, Export, Public, WriteGate};
 use crate::control::names::{DatabaseName, LocationCode, OrganizationSlug, Username};
 use crate::control::{Accounts, ControlPlane};
 use crate::engine::disk;
@@ -83,6 +76,7 @@ use audit::{DailyEntries, NewAuditEntry};
 use background::{BackgroundProgress, BackgroundTask};
 use backups::SharedBackups;
 use caller::CallerSessions;
+use change_counter::ChangeCounter;
 use configuration::SharedLogLevel;
 use database_tokens::TokenAuthority;
 use disk_space::DiskWatch;
@@ -100,11 +94,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 use store::AccountStore;
 use transfers::TransferLocks;
 use uploads::Uploads;
-use url::Url;
 use usage::Traffic;
 use users::{API_TOKEN, prefix};
 use verification::SharedVerification;
-use write_gate::WriteGate;
 
 /// The billing plan of every organization.
 const PLAN: &str = "self-hosted";
@@ -189,10 +181,11 @@ impl Hosted {
         let records = AccountStore::open(&dir.join("accounts.db"))?;
         let is_copy = is_copy(&records, &dir)?;
         let locations = allowed_locations(&records, options.locations)?;
-        let nodes = Nodes::open(&records)?;
+        let changes = ChangeCounter::default();
+        let nodes = Nodes::open(&records, changes.clone())?;
         let former_labels = FormerLabels::new(records.former_labels(Timestamp::now())?);
         let key_file = dir.join("keys").join("database-tokens.pem");
-        let token_authority = TokenAuthority::open(open_signing_key(&key_file)?, &records)?;
+        let token_authority = TokenAuthority::open(open_signing_key(&key_file)?, &records, changes.clone())?;
         if let Engines::Sqld(engine) = &options.engine {
             // Processes on other machines go on with it after a start.
             engine.use_token_seed(&derive_secret(&key_file, "processes")?)?;
@@ -207,7 +200,7 @@ impl Hosted {
             log_level: SharedLogLevel::default(),
             records: Mutex::new(records),
             sessions: CallerSessions::default(),
-            hostnames: Hostnames::default(),
+            hostnames: Hostnames::new(changes),
             write_gate: Arc::default(),
             nodes,
             former_labels,
@@ -297,12 +290,6 @@ impl Hosted {
             .collect();
         labels.sort();
         labels
-    }
-
-    /// Where clients reach the server.
-    #[must_use]
-    pub fn url(&self) -> &Url {
-        &self.shared.public.base
     }
 
     /// Authenticates an API token: from memory, except for the first time.

@@ -79,6 +79,12 @@ impl Shared {
         Ok(())
     }
 
+    /// Whether an organization stores more than it may.
+    pub(super) fn is_over_quota(&self, organization_id: &str) -> bool {
+        let state = self.plane_pool.state(organization_id);
+        state.over_quota.load(Ordering::SeqCst)
+    }
+
     /// Blocks writes of organizations that store too much, and allows them again for those that do not any more. Checks
     /// `all` organizations, or only those that were active or are blocked.
     pub(super) fn hold_storage(&self, all: bool) -> Result<()> {
@@ -99,6 +105,7 @@ impl Shared {
             };
             if is_over != was_over {
                 state.over_quota.store(is_over, Ordering::SeqCst);
+                self.nodes.access.changes.mark_changed();
                 state.unsettled.store(true, Ordering::SeqCst);
                 tracing::info!(organization = %organization.slug, blocked = is_over, "storage quota");
             }

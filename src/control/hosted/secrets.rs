@@ -1,12 +1,12 @@
 //! Random secrets, their hashes, and the key that signs database tokens.
 
+use crate::checksum::sha256_bytes;
 use crate::engine::disk;
 use crate::error::{Code, Error, Result};
 use crate::jwt::{JwtKey, random_bytes};
 use crate::private_files;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use ring::digest::{SHA256, digest};
 use std::path::Path;
 
 /// The bytes before the 32 bytes of an Ed25519 key in PKCS#8.
@@ -24,9 +24,7 @@ pub(super) fn secret(prefix: &str) -> Result<String> {
 
 /// The hash of a secret, which is stored in its place.
 pub(super) fn hash(text: &str) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
-    bytes
+    sha256_bytes(text.as_bytes())
 }
 
 /// Reads the key that signs database tokens from a file, which is made on first use.

@@ -1,6 +1,7 @@
 //! A server that has one database only, which everything that reaches it is for: what serves a file on a developer's machine.
 
 use super::{Engines, Hosted};
+use crate::control::gateway_plane::GatewayPlane as _;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use std::path::PathBuf;
@@ -32,12 +33,6 @@ impl Hosted {
     #[must_use]
     pub fn sole_database(&self) -> Option<&SoleDatabase> {
         self.shared.sole_database.get()
-    }
-
-    /// The token of every request, where none has to bring one.
-    #[must_use]
-    pub fn open_token(&self) -> Option<&str> {
-        self.sole_database()?.open_token.as_ref().map(Secret::expose)
     }
 
     /// Where the primary of a database is on disk.

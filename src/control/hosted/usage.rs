@@ -1,13 +1,13 @@
 //! Usage of databases. Processes have counters, which begin again with the process; they are read now and then, and the
 //! differences are added up by day, so that totals never decrease. Spans of time are whole days (UTC).
 
-use super::hostnames::Route;
 use super::organization::OrganizationPlane;
 use super::permission::PermissionTarget;
 use super::store::Reading;
 use super::{Engines, Shared};
 use crate::control::accounts::{OrganizationTotals, OrganizationUsage};
 use crate::control::embedded::Placed;
+use crate::control::gateway_plane::Route;
 use crate::control::names::DatabaseName;
 use crate::control::tokens::{DatabaseUsage, InstanceUsage, QueryUsage, Span, Usage};
 use crate::control::{DatabaseOperations as _, GroupOperations as _, InstanceOperations as _, UsageOperations};

@@ -5,14 +5,19 @@
 //! <data>/server.json         which server it belongs to, and where others reach this machine
 //! <data>/identity.pem        who it is (see `link`)
 //! <data>/wanted.json         what was wanted last: it goes on with that while the server is away
+//! <data>/access.json         who may open what, as the server said last: clients are served by that, for a while
 //! <data>/replicas/<pool>/    the directories of processes, as on a server
 //! ```
 //!
 //! What is wanted is always the whole state, so a machine that was away for long makes up for everything at once.
 
+mod access;
+mod access_requests;
+mod clients;
 mod primary_streams;
 mod settings;
 
+pub use clients::{NodePlane, ServeSettings};
 pub use settings::NodeSettings;
 
 use crate::control::embedded::lock::Lock;
@@ -103,8 +108,8 @@ impl NodeDirectory {
         Ok(joined.node.location().to_owned())
     }
 
-    /// Runs the location with an engine, which ends with what this returns.
-    pub fn start(self, engine: SqldEngine) -> Result<RunningNode> {
+    /// Runs the location with an engine, which ends with what this returns. `serve` says how clients are served, if they are.
+    pub fn start(self, engine: SqldEngine, serve: Option<ServeSettings>) -> Result<RunningNode> {
         let not_joined = || {
             Error::new(
                 Code::Usage,
@@ -142,8 +147,10 @@ impl NodeDirectory {
                 .spawn(move || work(&node))
                 .map_err(|error| Error::io(error, "cannot start a thread"))?;
         }
+        let clients = access_requests::start(&node, serve)?;
         Ok(RunningNode {
             node,
+            clients,
             location,
             server: settings.server,
             _directory: self,
@@ -154,12 +161,27 @@ impl NodeDirectory {
 /// A node at work.
 pub struct RunningNode {
     node: Arc<Node>,
+    /// None where it serves no clients.
+    clients: Option<Arc<NodePlane>>,
     pub location: String,
     pub server: String,
     _directory: NodeDirectory,
 }
 
+/// A node at work that serves clients.
+pub struct ServingNode {
+    pub plane: Arc<NodePlane>,
+    pub node: RunningNode,
+}
+
 impl RunningNode {
+    /// The node, with the plane of its gateway. Fails where it was started without one.
+    pub fn into_serving(self) -> Result<ServingNode> {
+        let plane = self.clients.clone();
+        let plane = plane.ok_or_else(|| Error::new(Code::Internal, "this machine serves no clients"))?;
+        Ok(ServingNode { plane, node: self })
+    }
+
     /// Ends the processes, within 10 seconds, for good.
     pub fn shutdown(&self) {
         self.node.engine.engine().shutdown();

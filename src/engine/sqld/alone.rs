@@ -54,6 +54,26 @@ impl SqldEngine {
         disk::remove(&seed)
     }
 
+    /// Serves what a replica has while its primary on another machine cannot be reached: one whose process was started meanwhile opens
+    /// nothing. Doing that again changes nothing.
+    pub fn serve_without_primary(&self, at: &Site) -> Result<()> {
+        if lock(&self.shared.common.without_primary).contains(&at.instance()) {
+            return Ok(());
+        }
+        // A copy of an earlier run is old.
+        self.end_copy(at)?;
+        self.serve_copy(at)?;
+        lock(&self.shared.common.without_primary).insert(at.instance());
+        Ok(())
+    }
+
+    /// Ends that, and has the replica follow its primary.
+    pub fn serve_with_primary(&self, at: &Site) -> Result<()> {
+        lock(&self.shared.common.without_primary).remove(&at.instance());
+        self.ask_replica(at);
+        self.end_copy(at)
+    }
+
     /// Ends that: the primary is back, or the replica is to go.
     pub(super) fn end_copy(&self, at: &Site) -> Result<()> {
         for (dir, instance) in self.copies(at)? {

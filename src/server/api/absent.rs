@@ -4,6 +4,7 @@
 
 use super::call::OperationCall;
 use super::reply::ApiReply;
+use crate::control::gateway_plane::GatewayPlane as _;
 use crate::error::{Code, Error, Result};
 use serde_json::json;
 

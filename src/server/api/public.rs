@@ -7,6 +7,7 @@ use super::super::request_context::RequestContext;
 use super::body::Named;
 use super::reply::{ApiReply, ReplyFuture};
 use super::{StateAccess, body, check_state_access, once, work};
+use crate::control::gateway_plane::GatewayPlane as _;
 use crate::control::hosted::{CallRequest, RequestAccount};
 use crate::control::names::Username;
 use crate::error::{Code, Error, Result};
@@ -57,6 +58,9 @@ pub(super) fn metrics(request: PublicRequest) -> ReplyFuture {
             })
             .await?;
         }
+        if let Some(node) = server.node() {
+            process_metrics::write_node(&mut text, node);
+        }
         if let Some(gateway) = server.gateway() {
             gateway.write_metrics(&mut text);
         }
@@ -89,6 +93,10 @@ pub(super) fn accept_invite(request: PublicRequest) -> ReplyFuture {
 }
 
 fn readiness(server: &Server, names: bool) -> Result<ApiReply> {
+    if let Some(node) = server.node() {
+        node.check_ready()?;
+        return Ok(ApiReply::Json(json!({ "status": "ready" })));
+    }
     let hosted = server.hosted()?;
     let damaged = hosted.damaged();
     if !damaged.is_empty() {

@@ -3,7 +3,7 @@
 use super::Core;
 use super::endpoints::DataEndpoint;
 use super::error::{ErrorEncoding, GatewayError};
-use crate::control::hosted::{Grant, Route};
+use crate::control::gateway_plane::{Grant, Route};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub(super) fn read_authorization<'a>(core: &'a Core, headers: &'a HeaderMap) -> 
 
 /// Returns the token in a header; the same one for every request, where none has to bring one.
 fn read_bearer<'a>(core: &'a Core, headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, GatewayError> {
-    if let Some(open) = core.hosted.open_token() {
+    if let Some(open) = core.plane.open_token() {
         return Ok(Some(open));
     }
     let mut all = headers.get_all(name).iter();
@@ -64,9 +64,9 @@ fn read_bearer<'a>(core: &'a Core, headers: &'a HeaderMap, name: &HeaderName) ->
 /// One that does not tell whether the label leads anywhere; `DATABASE_MOVED` for who has a token of the organization that
 /// the database moved from.
 pub(super) fn authorize_label(core: &Core, label: &str, token: &str) -> Result<(Arc<Route>, Grant), GatewayError> {
-    core.hosted
+    core.plane
         .authorize_label(label, token)
-        .map_err(|error| match core.hosted.moved_to(label, token) {
+        .map_err(|error| match core.plane.moved_to(label, token) {
             Some(url) => GatewayError::new(
                 StatusCode::NOT_FOUND,
                 "DATABASE_MOVED",

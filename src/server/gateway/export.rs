@@ -7,7 +7,7 @@
 use super::Core;
 use super::auth::{authorize_label, read_authorization};
 use super::error::{ErrorEncoding, GatewayError};
-use crate::control::hosted::Route;
+use crate::control::gateway_plane::Route;
 use crate::server::file_body;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
@@ -116,12 +116,12 @@ fn authorize(core: &Core, label: Option<&str>, headers: &HeaderMap) -> Result<(A
     let route = match label {
         Some(label) => authorize_label(core, label, token)?.0,
         None => {
-            let route = core.hosted.route_of_token(token).ok_or_else(|| {
+            let route = core.plane.route_of_token(token).ok_or_else(|| {
                 GatewayError::unauthorized(
                     "the token is not for a database (torso db tokens create DATABASE makes one that is)",
                 )
             })?;
-            core.hosted.authorize(token, &route)?;
+            core.plane.authorize(token, &route)?;
             route
         }
     };
@@ -139,14 +139,14 @@ async fn copy(core: &Arc<Core>, route: Arc<Route>, token: String) -> Result<Resp
     let busy = || GatewayError::unavailable("the server is shutting down");
     let place = core.shares.request(&route.id).await?;
     let permit = Arc::clone(&core.copies).acquire_owned().await.map_err(|_| busy())?;
-    let (hosted, of) = (Arc::clone(&core.hosted), Arc::clone(&route));
-    let export = tokio::task::spawn_blocking(move || hosted.export_route(&of))
+    let (plane, of) = (Arc::clone(&core.plane), Arc::clone(&route));
+    let export = tokio::task::spawn_blocking(move || plane.export_route(&of))
         .await
         .map_err(|_| busy())??;
-    core.hosted.count(&route, 0);
+    core.plane.count(&route, 0);
     let (size, name) = (export.size, export.name.clone());
-    let hosted = Arc::clone(&core.hosted);
-    let is_allowed = move || hosted.authorize(&token, &route).is_ok();
+    let plane = Arc::clone(&core.plane);
+    let is_allowed = move || plane.authorize(&token, &route).is_ok();
     let mut response = Response::new(file_body::stream(export, (permit, place), is_allowed));
     let headers = response.headers_mut();
     headers.insert(

@@ -31,7 +31,7 @@ mod write_entry;
 pub use limits::GatewayLimits;
 
 use super::metrics_text::MetricsText;
-use crate::control::hosted::{ActivitySource, Hosted};
+use crate::control::gateway_plane::{ActivitySource, GatewayPlane};
 use crate::control::names::{DatabaseId, LocationCode};
 use crate::control::types::DatabaseActivity;
 use axum::body::Body;
@@ -65,7 +65,7 @@ pub struct Gateway {
 
 /// What all requests use.
 struct Core {
-    hosted: Arc<Hosted>,
+    plane: Arc<dyn GatewayPlane>,
     limits: GatewayLimits,
     shares: Arc<DatabaseShares>,
     open: StreamRegistry,
@@ -90,26 +90,26 @@ impl Core {
 
 impl Gateway {
     #[must_use]
-    pub fn new(hosted: Arc<Hosted>, limits: GatewayLimits) -> Self {
+    pub fn new(plane: Arc<dyn GatewayPlane>, limits: GatewayLimits) -> Self {
         let shares = Arc::new(DatabaseShares::new(limits.clone()));
         let open = StreamRegistry::new(limits.streams);
         let (known_shares, known_streams) = (Arc::clone(&shares), open.clone());
-        hosted.set_activity_source(Box::new(GatewayActivity {
+        plane.set_activity_source(Box::new(GatewayActivity {
             shares: known_shares,
             streams: known_streams,
         }));
         Self {
             core: Arc::new(Core {
-                upstream: Upstream::new(Arc::clone(&hosted), limits.clone()),
+                upstream: Upstream::new(Arc::clone(&plane), limits.clone()),
                 shares,
                 open,
-                streams: BatonLabels::new(hosted.stream_secret()),
+                streams: BatonLabels::new(plane.stream_secret()),
                 reads: ReadStreams::new(),
-                paths: PathFilter::new(hosted.data_dir()),
+                paths: PathFilter::new(plane.data_dir()),
                 counters: Counters::default(),
                 copies: Arc::new(Semaphore::new(export::COPIES)),
                 ends: watch::Sender::new(false),
-                hosted,
+                plane,
                 limits,
             }),
         }

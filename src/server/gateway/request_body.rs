@@ -3,7 +3,7 @@
 use super::Core;
 use super::error::GatewayError;
 use super::limits::MemoryPermit;
-use crate::control::hosted::Route;
+use crate::control::gateway_plane::Route;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};

@@ -11,7 +11,7 @@ use super::read_answer::AnswerBody;
 use super::streams::{StreamKind, StreamRead, StreamSlot, StreamState};
 use super::upstream::connections::UpstreamBody;
 use super::upstream::{WaitState, lost, no_primary, took_too_long};
-use crate::control::hosted::{PendingWrite, Route};
+use crate::control::gateway_plane::{PendingWrite, Route};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -200,11 +200,11 @@ impl ResponseBody {
             return true;
         }
         *checked = Instant::now();
-        let hosted = &self.core.hosted;
-        hosted
+        let plane = &self.core.plane;
+        plane
             .route(&self.route.label)
             .is_some_and(|now| now.id == self.route.id)
-            && hosted.authorize(token, &self.route).is_ok()
+            && plane.authorize(token, &self.route).is_ok()
     }
 
     fn watch(&self) -> Pin<Box<dyn Future<Output = StreamEnd> + Send>> {
@@ -237,10 +237,10 @@ impl ResponseBody {
         let has_words = !matches!(self.kind, EndpointKind::Dump | EndpointKind::Sync);
         if let Some(data) = frame.data_ref().filter(|_| has_words) {
             if mentions_damage(data) {
-                self.core.hosted.suspect(&self.route);
+                self.core.plane.suspect(&self.route);
             }
             if mentions_missing_table(data) {
-                self.core.hosted.check_file(&self.route);
+                self.core.plane.check_file(&self.route);
             }
         }
         if let Some(restorer) = &mut self.restorer {
@@ -371,6 +371,6 @@ impl Drop for ResponseBody {
         if let Some(read) = &self.read {
             self.core.reads.remember(read, self.bytes);
         }
-        self.core.hosted.count(&self.route, synced);
+        self.core.plane.count(&self.route, synced);
     }
 }

@@ -3,7 +3,7 @@
 use super::Core;
 use super::error::GatewayError;
 use super::upstream::being_moved;
-use crate::control::hosted::{PendingWrite, Route};
+use crate::control::gateway_plane::{PendingWrite, Route};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(3);
 ///
 /// # Errors
 ///
-/// `DATABASE_UNAVAILABLE` where that takes too long; nothing was written then.
+/// `DATABASE_UNAVAILABLE` where that takes too long, or there is no way to the primary; nothing was written then.
 pub(super) async fn enter_write(
     core: &Core,
     route: &Arc<Route>,
@@ -24,8 +24,8 @@ pub(super) async fn enter_write(
 ) -> Result<(Arc<Route>, PendingWrite), GatewayError> {
     let end = Instant::now() + PATIENCE;
     loop {
-        if let Some(entered) = core.hosted.enter_write(route, in_transaction) {
-            let now = core.hosted.route(&route.label).filter(|now| now.id == route.id);
+        if let Some(entered) = core.plane.enter_write(route, in_transaction)? {
+            let now = core.plane.route(&route.label).filter(|now| now.id == route.id);
             return Ok((now.unwrap_or_else(|| Arc::clone(route)), entered));
         }
         if Instant::now() >= end {

@@ -4,6 +4,7 @@ use crate::control::findings::{Finding, Severity};
 use crate::control::hosted::Shared;
 use crate::control::names::LocationCode;
 use crate::control::node_status::{NodeState, NodeStatus};
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
 /// What those can do who cannot mend it themselves.
@@ -53,7 +54,10 @@ fn finding(status: &NodeStatus, is_listening: bool) -> Finding {
                 Some(at) => format!("was last heard of at {at:.0}"),
                 None => "was not heard of since the server's start".to_owned(),
             };
-            let message = format!("the machine of location {location} {since}: its replicas do not follow");
+            let message = format!(
+                "the machine of location {location} {since}: its replicas do not follow{}",
+                end_of_service(status)
+            );
             let fix = "see whether torso node runs there, and what its log says".to_owned();
             (Severity::Error, "node_away", message, Some(fix))
         }
@@ -69,6 +73,17 @@ fn finding(status: &NodeStatus, is_listening: bool) -> Finding {
         severity,
         message,
         fix,
+    }
+}
+
+/// Until when a machine that is away serves clients.
+fn end_of_service(status: &NodeStatus) -> String {
+    let end = status.keys_confirmed_at.zip(status.max_key_age_seconds);
+    let end = end.and_then(|(at, age)| at.checked_add(SignedDuration::from_secs(i64::try_from(age).ok()?)).ok());
+    match end {
+        Some(end) if end <= Timestamp::now() => ", and it refuses clients, because its keys are too old".to_owned(),
+        Some(end) => format!(", and it refuses clients from {end:.0} on, when its keys are too old"),
+        None => String::new(),
     }
 }
 
@@ -89,12 +104,21 @@ mod tests {
             free_bytes: None,
             instances: None,
             up_to_date: None,
+            url: None,
+            keys_confirmed_at: None,
+            max_key_age_seconds: None,
         };
         let away = finding(&status, true);
         assert_eq!((away.severity, away.code.as_str()), (Severity::Error, "node_away"));
         assert_eq!(
             away.message,
             "the machine of location lhr was last heard of at 2026-01-02T03:04:05Z: its replicas do not follow"
+        );
+        (status.keys_confirmed_at, status.max_key_age_seconds) = (status.last_contact_at, Some(60));
+        let refusing = finding(&status, true).message;
+        assert!(
+            refusing.ends_with("it refuses clients, because its keys are too old"),
+            "{refusing}"
         );
         status.state = NodeState::Connected;
         assert_eq!(finding(&status, true).severity, Severity::Ok);

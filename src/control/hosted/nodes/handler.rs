@@ -1,5 +1,6 @@
 //! What nodes are answered over the link. Who a node is comes from its certificate; here it is checked that it is that location now.
 
+use crate::control::gateway_plane::AccessRequest;
 use crate::control::hosted::Shared;
 use crate::engine::remote::NodeReport;
 use crate::engine::remote::PlacedEngine;
@@ -54,6 +55,15 @@ impl LinkHandler for NodeHandler {
                 }
                 to_answer(&state)
             }
+            "access" => {
+                let known: AccessRequest = parse(&request.body)?;
+                match shared.access_at(node.location(), &known)? {
+                    Some(state) => to_answer(&state),
+                    None if known.url.is_none() => Ok(HandlerAnswer::Ready(Value::Null)),
+                    None => Ok(HandlerAnswer::NotYet),
+                }
+            }
+            "position" => to_answer(&shared.position_for(node.location(), &parse(&request.body)?)?),
             "report" => {
                 let report: NodeReport = parse(&request.body)?;
                 let (databases, _) = shared.wanted_at(node.location())?;

@@ -2,9 +2,10 @@
 
 use super::Nodes;
 use crate::control::builtin_locations;
+use crate::control::gateway_plane::{AccessRequest, Public};
 use crate::control::hosted::organization::locations_in_use;
 use crate::control::hosted::secrets::{hash, secret};
-use crate::control::hosted::store::{JoinTokenRow, JoinedMachine, NodeRow};
+use crate::control::hosted::store::{ClientAddress, JoinTokenRow, JoinedMachine, NodeRow};
 use crate::control::hosted::{Shared, new_id};
 use crate::control::names::LocationCode;
 use crate::control::node_status::NodeInvitation;
@@ -16,12 +17,16 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
+use url::Url;
 
 /// The beginning of the text of a one-time token.
 const JOIN_TOKEN: &str = "torsonode_";
 
 /// How long a one-time token can be used.
 const JOIN_TOKEN_VALIDITY: SignedDuration = SignedDuration::from_mins(10);
+
+/// Bytes of the longest address of a machine.
+const LONGEST_ADDRESS: usize = 1024;
 
 /// How long a machine may take to delete its replicas while a caller waits for that.
 const DELETION: Duration = Duration::from_secs(5);
@@ -121,6 +126,7 @@ impl Shared {
         }
         lock(&self.nodes.rows).remove(location);
         self.nodes.remote.remove(location.as_str());
+        self.nodes.access.forget(location.as_str());
         self.disconnect(&row);
         tracing::info!(%location, "a location on another machine was removed");
         Ok(())
@@ -219,6 +225,47 @@ impl Shared {
         Ok(())
     }
 
+    /// Notes where clients reach the machine of a location, as that says.
+    pub(super) fn note_node_clients(&self, location: &str, request: &AccessRequest) -> Result<()> {
+        let clients = request.url.as_ref().map(|url| ClientAddress {
+            url: url.clone(),
+            domain: request.domain.clone(),
+        });
+        let is_noted = |row: &NodeRow| row.node.as_ref().is_none_or(|machine| machine.clients == clients);
+        if self.nodes.row(location).is_none_or(|row| is_noted(&row)) {
+            return Ok(());
+        }
+        if !clients.as_ref().is_none_or(is_client_address) {
+            return Err(Error::new(
+                Code::InvalidValue,
+                format!("the machine of location {location} says no address at which clients reach it"),
+            ));
+        }
+        let _deciding = lock(&self.nodes.membership);
+        let Some(mut row) = self.nodes.row(location) else {
+            return Ok(());
+        };
+        if let Some(machine) = &mut row.node {
+            machine.clients = clients;
+            tracing::info!(
+                location,
+                url = request.url,
+                "the address for clients of a location has changed"
+            );
+            self.store_node(row)?;
+        }
+        Ok(())
+    }
+
+    /// Where clients reach the machine of a location; none where it serves none.
+    pub(in crate::control::hosted) fn node_address(&self, location: &LocationCode) -> Option<Public> {
+        let clients = self.nodes.row(location.as_str())?.node?.clients?;
+        Some(Public {
+            base: clients.url.parse().ok()?,
+            domain: clients.domain,
+        })
+    }
+
     /// Ends the connections of the machine that a location was.
     fn disconnect(&self, row: &NodeRow) {
         let name = row
@@ -270,6 +317,7 @@ impl Shared {
                 id: id.clone(),
                 advertise,
                 joined_at: now,
+                clients: None,
             }),
             token: Some(JoinTokenRow {
                 used_by: Some(request.public_key.clone()),
@@ -279,6 +327,7 @@ impl Shared {
         })?;
         // Nothing is known of what it has.
         self.nodes.remote.add(location.as_str());
+        self.nodes.access.forget(location.as_str());
         self.disconnect(row);
         approval(location, &id)
     }
@@ -319,6 +368,15 @@ fn is_address(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
+}
+
+/// Whether an address of a machine is one that clients can be told.
+fn is_client_address(address: &ClientAddress) -> bool {
+    let is_url = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    let domain = address.domain.as_deref();
+    address.url.len() <= LONGEST_ADDRESS
+        && Url::parse(&address.url).is_ok_and(|url| is_url(&url))
+        && domain.is_none_or(is_address)
 }
 
 fn approval(location: &LocationCode, id: &str) -> Result<JoinApproval> {

@@ -1,6 +1,7 @@
 //! Locations on other machines, as their server sees them. Who may be which is in `membership`, what each is to run in `wanted`, and
-//! what it is answered over the link in `handler`. `check` is what `torso doctor` says of them.
+//! what it is answered over the link in `handler`. What it has to know to serve clients is in `access`. `check` is what `torso doctor` says of them.
 
+mod access;
 mod check;
 mod handler;
 mod membership;
@@ -9,6 +10,7 @@ mod wanted;
 
 pub use membership::join_token_fingerprint;
 
+use super::change_counter::ChangeCounter;
 use super::store::{AccountStore, NodeRow};
 use super::{Hosted, Shared};
 use crate::control::names::LocationCode;
@@ -17,6 +19,7 @@ use crate::engine::remote::{RemoteLocations, WantedState};
 use crate::error::{Code, Error, Result};
 use crate::link::{Authority, LinkServer};
 use crate::sync::lock;
+use access::{AccessStates, announce_changes};
 use handler::NodeHandler;
 use primary_ports::{PlaneWays, PrimaryPorts};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +31,6 @@ use wanted::WantedStates;
 const AUTHORITY_DIR: &str = "nodes";
 
 /// What the plane knows of locations on other machines.
-#[derive(Default)]
 pub(super) struct Nodes {
     /// What they have reported.
     pub remote: RemoteLocations,
@@ -37,6 +39,7 @@ pub(super) struct Nodes {
     membership: Mutex<()>,
     wanted: Arc<WantedStates>,
     ports: PrimaryPorts,
+    pub(super) access: AccessStates,
     /// None where the server does not listen for them.
     listening: OnceLock<ListeningLink>,
 }
@@ -49,8 +52,17 @@ struct ListeningLink {
 }
 
 impl Nodes {
-    pub fn open(records: &AccountStore) -> Result<Self> {
-        let nodes = Self::default();
+    /// `changes` are those of what a gateway has to know.
+    pub fn open(records: &AccountStore, changes: ChangeCounter) -> Result<Self> {
+        let nodes = Self {
+            remote: RemoteLocations::default(),
+            rows: Mutex::default(),
+            membership: Mutex::default(),
+            wanted: Arc::default(),
+            ports: PrimaryPorts::default(),
+            access: AccessStates::new(changes),
+            listening: OnceLock::new(),
+        };
         for row in records.nodes()? {
             nodes.remote.add(row.location.as_str());
             lock(&nodes.rows).insert(row.location.clone(), row);
@@ -107,6 +119,11 @@ impl Hosted {
         std::thread::Builder::new()
             .name("nodes".to_owned())
             .spawn(move || follow_changes(&plane, &wanted, &listening))
+            .map_err(|error| Error::io(error, "cannot start a thread"))?;
+        let (changes, announcing) = (shared.nodes.access.changes.clone(), Arc::downgrade(&server));
+        std::thread::Builder::new()
+            .name("node-access".to_owned())
+            .spawn(move || announce_changes(&changes, &announcing))
             .map_err(|error| Error::io(error, "cannot start a thread"))?;
         let _ = shared.nodes.listening.set(ListeningLink {
             server,
@@ -170,7 +187,12 @@ impl Shared {
             (Some(_), _) => NodeState::Away,
         };
         let report = last.as_ref().map(|last| &last.report);
+        let contact = self.nodes.access.last_contact(row.location.as_str());
+        let clients = row.node.as_ref().and_then(|machine| machine.clients.as_ref());
         NodeStatus {
+            url: clients.map(|clients| clients.url.clone()),
+            keys_confirmed_at: contact.as_ref().map(|contact| contact.at),
+            max_key_age_seconds: contact.as_ref().map(|contact| contact.max_key_age.as_secs()),
             state,
             advertise: row.node.as_ref().map(|machine| machine.advertise.clone()),
             joined_at: row.node.as_ref().map(|machine| machine.joined_at),

@@ -1,25 +1,16 @@
 //! Uploads, dumps and exports.
 
 use super::{OrganizationPlane, PlaneGuard, label};
+use crate::control::MaintenanceOperations as _;
+use crate::control::gateway_plane::{Export, Route};
 use crate::control::hosted::permission::{Action, PermissionTarget};
-use crate::control::hosted::{NewAuditEntry, Route, Shared, Upload};
+use crate::control::hosted::{NewAuditEntry, Shared, Upload};
 use crate::control::names::{DatabaseName, LocationCode, OrganizationSlug};
 use crate::control::types::{CreateDatabase, Database, Seed};
-use crate::control::{MaintenanceOperations as _, Staging};
 use crate::error::{Code, Error, Result};
 use serde_json::json;
 use std::fs::File;
 use std::io::Read;
-
-/// A copy of a database; dropping it removes the file.
-pub struct Export {
-    pub file: File,
-    /// Bytes.
-    pub size: u64,
-    /// Its file name.
-    pub name: String,
-    _staging: Staging,
-}
 
 impl OrganizationPlane<'_> {
     pub fn begin_upload(&self, size: u64, sha256: Option<[u8; 32]>) -> Result<Upload> {
@@ -161,12 +152,8 @@ fn copy_database(
     plane.snapshot(name, location, &staging.path)?;
     let file = File::open(&staging.path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
-    Ok(Export {
-        file,
-        size,
-        name: format!("{}.db", label(name, organization, None)),
-        _staging: staging,
-    })
+    let name = format!("{}.db", label(name, organization, None));
+    Ok(Export::new(file, size, name, staging))
 }
 
 fn too_large(size: u64, room: u64) -> Error {

@@ -1,8 +1,8 @@
 //! Groups of an organization. After a change, the labels of the group's databases are updated.
 
 use super::OrganizationPlane;
+use crate::control::gateway_plane::label;
 use crate::control::hosted::NewAuditEntry;
-use crate::control::hosted::hostnames::label;
 use crate::control::hosted::permission::{Action, PermissionTarget, permission};
 use crate::control::names::{GroupName, LocationCode};
 use crate::control::types::{DatabaseFilter, Group, GroupConfiguration, GroupConfigurationPatch, NewGroup};

@@ -3,7 +3,7 @@
 use super::OrganizationPlane;
 use crate::backup::BackupId;
 use crate::control::compaction::Compaction;
-use crate::control::hosted::hostnames::label;
+use crate::control::gateway_plane::label;
 use crate::control::hosted::permission::Action;
 use crate::control::hosted::{Engines, NewAuditEntry};
 use crate::control::names::{DatabaseName, LocationCode};
@@ -169,10 +169,9 @@ impl InstanceOperations for OrganizationPlane<'_> {
             let mut connection = plane.connection(name, location)?;
             if let Engines::Sqld(_) = self.shared.engine {
                 let at = (connection.role == Role::Replica || location.is_some()).then_some(&connection.location);
-                connection.url = self
-                    .shared
-                    .public
-                    .database_url(&label(name, &self.organization.slug, at));
+                let elsewhere = at.and_then(|location| self.shared.node_address(location));
+                let public = elsewhere.as_ref().unwrap_or(&self.shared.public);
+                connection.url = public.database_url(&label(name, &self.organization.slug, at));
             }
             Ok(connection)
         })

@@ -104,6 +104,8 @@ impl OrganizationPlane<'_> {
             node: node.map(|node| LocationMachine {
                 state: node.state,
                 last_contact_at: node.last_contact_at,
+                url: node.url,
+                keys_confirmed_at: node.keys_confirmed_at,
             }),
             ..location
         }

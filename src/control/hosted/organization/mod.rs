@@ -15,15 +15,13 @@ mod promotion;
 mod tokens;
 mod transfers;
 
-pub use files::Export;
-
-use super::hostnames::label;
 use super::idempotency::MarkingRecords;
 use super::permission::{Action, PermissionTarget, Rights, permission};
 use super::pool::{OrganizationState, PlaneGuard};
 use super::store::OrganizationRow;
 use super::{Caller, NewAuditEntry, Shared};
 use crate::control::embedded::Placed;
+use crate::control::gateway_plane::label;
 use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
 use crate::control::types::{Database, Instance};
 use crate::control::{DatabaseOperations as _, GroupOperations as _};
@@ -283,8 +281,11 @@ impl OrganizationPlane<'_> {
 
     fn outside_instance(&self, name: &DatabaseName, mut instance: Instance) -> Instance {
         let label = label(name, &self.organization.slug, Some(&instance.location));
-        instance.hostname = self.shared.public.hostname(&label);
-        instance.url = self.shared.public.database_url(&label);
+        // The machine of a location serves its instances itself, if any does.
+        let elsewhere = self.shared.node_address(&instance.location);
+        let public = elsewhere.as_ref().unwrap_or(&self.shared.public);
+        instance.hostname = public.hostname(&label);
+        instance.url = public.database_url(&label);
         instance.last_error = instance.last_error.map(|text| self.discreet_text(text));
         let route = self.shared.hostnames.route(&label);
         instance.connections = route.and_then(|route| self.shared.connections(&route.id, &route.location));

@@ -12,7 +12,7 @@ mod transfers;
 mod usage;
 
 pub use former_labels::FormerLabelRow;
-pub use nodes::{JoinTokenRow, JoinedMachine, NodeRow};
+pub use nodes::{ClientAddress, JoinTokenRow, JoinedMachine, NodeRow};
 pub use people::{InviteRow, MemberRow, OrganizationRow, UserRow};
 pub use schedules::{BackupScheduleRow, GroupKey};
 pub use tokens::{ApiTokenRow, DatabaseTokenRow};
@@ -39,6 +39,7 @@ const KIND: StoreKind = StoreKind {
         include_str!("migrations/0005.sql"),
         include_str!("migrations/0006.sql"),
         include_str!("migrations/0007.sql"),
+        include_str!("migrations/0008.sql"),
     ],
 };
 

@@ -24,6 +24,15 @@ pub struct JoinedMachine {
     /// Where it says that others reach it.
     pub advertise: String,
     pub joined_at: Timestamp,
+    /// Where it serves clients; none where it does not.
+    pub clients: Option<ClientAddress>,
+}
+
+/// Where clients reach a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientAddress {
+    pub url: String,
+    pub domain: Option<String>,
 }
 
 /// A one-time token.
@@ -35,12 +44,16 @@ pub struct JoinTokenRow {
     pub used_by: Option<String>,
 }
 
-const NODE: &str = "SELECT location, created_at, node_id, advertise, joined_at, token_hash, token_expires_at, token_used_by FROM nodes";
+const NODE: &str =
+    "SELECT location, created_at, node_id, advertise, joined_at, token_hash, token_expires_at, token_used_by,
+    url, domain FROM nodes";
 
 fn node(row: &Row<'_>) -> rusqlite::Result<NodeRow> {
     let id: Option<String> = row.get(2)?;
     let machine = |id| -> rusqlite::Result<JoinedMachine> {
+        let (url, domain): (Option<String>, Option<String>) = (row.get(8)?, row.get(9)?);
         Ok(JoinedMachine {
+            clients: url.map(|url| ClientAddress { url, domain }),
             id,
             advertise: row.get(3)?,
             joined_at: parsed(row, 4)?,
@@ -71,10 +84,11 @@ impl AccountStore {
     /// Stores one, in place of what there was of its location.
     pub fn set_node(&self, row: &NodeRow) -> Result<()> {
         let (machine, token) = (row.node.as_ref(), row.token.as_ref());
+        let clients = machine.and_then(|machine| machine.clients.as_ref());
         self.execute(
             "INSERT OR REPLACE INTO nodes
-                 (location, created_at, node_id, advertise, joined_at, token_hash, token_expires_at, token_used_by)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 (location, created_at, node_id, advertise, joined_at, token_hash, token_expires_at, token_used_by, url, domain)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 row.location.as_str(),
                 row.created_at.to_string(),
@@ -84,6 +98,8 @@ impl AccountStore {
                 token.map(|token| token.hash),
                 token.map(|token| token.expires_at.to_string()),
                 token.and_then(|token| token.used_by.as_ref()),
+                clients.map(|clients| &clients.url),
+                clients.and_then(|clients| clients.domain.as_ref()),
             ],
         )?;
         Ok(())

@@ -201,5 +201,8 @@ CREATE TABLE nodes (
     -- The SHA-256 of its last one-time token, until when that can be used, and the SHA-256 of the public key that has used it.
     token_hash BLOB UNIQUE CHECK (length(token_hash) = 32),
     token_expires_at TEXT,
-    token_used_by TEXT
+    token_used_by TEXT,
+    -- Where clients reach it, and the domain that the hosts of its databases are below. NULL: it serves nobody, or has none.
+    url TEXT,
+    domain TEXT
 ) STRICT, WITHOUT ROWID;

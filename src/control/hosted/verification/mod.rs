@@ -6,10 +6,10 @@ mod status;
 
 pub use status::{DatabaseVerification, VerificationStatus};
 
-use super::hostnames::Route;
 use super::organization::OrganizationBarrier;
 use super::store::{AccountStore, OrganizationRow};
 use super::{Hosted, Shared};
+use crate::control::gateway_plane::Route;
 use crate::control::verification::{Verification, VerificationRequest};
 use crate::engine::{Engine as _, InstanceRole, Position};
 use crate::error::{Code, Error, Result};

@@ -1,7 +1,7 @@
 //! The second step: a request of somebody whose token opens the database.
 
 use super::routed::{Routed, RoutedParts};
-use crate::control::hosted::Route;
+use crate::control::gateway_plane::Route;
 use crate::control::tokens::Authorization;
 use crate::server::gateway::Core;
 use crate::server::gateway::auth::{authorize_label, read_token};

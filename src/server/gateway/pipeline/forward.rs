@@ -1,7 +1,7 @@
 //! The last step: an inspected request is sent to its process, and the answer is streamed back.
 
 use super::inspected::{InspectedParts, ReadPlace, StreamUse, WriteUse};
-use crate::control::hosted::{PendingWrite, Route};
+use crate::control::gateway_plane::{PendingWrite, Route};
 use crate::control::tokens::Authorization;
 use crate::server::gateway::Core;
 use crate::server::gateway::endpoints::EndpointKind;
@@ -55,7 +55,7 @@ pub async fn forward(core: &Arc<Core>, inspected: InspectedParts) -> Result<Resp
     };
     drop(memory);
     if write.is_some() && !route.is_primary {
-        stream.note_written(core, &route);
+        stream.note_written(core, &route).await;
     }
     if response.status() == StatusCode::FORBIDDEN
         && request.authorization == Authorization::ReadOnly
@@ -71,7 +71,7 @@ pub async fn forward(core: &Arc<Core>, inspected: InspectedParts) -> Result<Resp
             Ok(about_statement) => Ok(with_whole_body(head, core.paths.hide(about_statement, ErrorPart::All))),
             Err(failure) => {
                 if failure.mentions_damage {
-                    core.hosted.suspect(&route);
+                    core.plane.suspect(&route);
                 }
                 Err(failure.error)
             }
@@ -81,7 +81,7 @@ pub async fn forward(core: &Arc<Core>, inspected: InspectedParts) -> Result<Resp
     if restorer.is_some() && head.status == StatusCode::BAD_REQUEST && endpoint.encoding == Some(BodyEncoding::Json) {
         let error = restore_body(read_error(body).await);
         head.status = status_of_error(&error);
-        core.hosted.count(&route, 0);
+        core.plane.count(&route, 0);
         return Ok(with_whole_body(head, core.paths.hide(error, ErrorPart::All)));
     }
     let errors = if head.status.is_client_error() {
@@ -165,7 +165,7 @@ async fn send(
     let answer = read_error(body).await;
     let fresh = without_baton(&request.body, &name).filter(|_| says_stream_is_gone(&answer));
     let Some(fresh) = fresh else {
-        core.hosted.count(route, 0);
+        core.plane.count(route, 0);
         let answer = core.paths.hide(answer, ErrorPart::All);
         return Ok(ProcessAnswer::Read(with_whole_body(head, answer)));
     };

@@ -2,8 +2,8 @@
 
 use super::admitted::{Admitted, AdmittedParts};
 use super::authorized::AuthorizedParts;
-use super::position::PositionUse;
-use crate::control::hosted::Route;
+use super::position::{PositionUse, written_position};
+use crate::control::gateway_plane::Route;
 use crate::control::tokens::Authorization;
 use crate::server::gateway::Core;
 use crate::server::gateway::endpoints::{DataEndpoint, EndpointKind};
@@ -67,9 +67,9 @@ pub struct StreamUse {
 
 impl StreamUse {
     /// Notes that the stream has written at a replica: what it reads there next has to be there.
-    pub fn note_written(&mut self, core: &Core, route: &Route) {
+    pub async fn note_written(&mut self, core: &Core, route: &Arc<Route>) {
         if let Some(slot) = &mut self.slot {
-            slot.note_written(core.hosted.written_position(route));
+            slot.note_written(written_position(core, route).await);
         }
     }
 }

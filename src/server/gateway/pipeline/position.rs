@@ -2,7 +2,7 @@
 //! then, in a header and a cookie. A request to a replica that says so waits until the replica has it, and so does what a stream
 //! reads there after it has written. The answer to a write waits for a replica where the client asks for that.
 
-use crate::control::hosted::{LogPosition, Route};
+use crate::control::gateway_plane::{LogPosition, Route};
 use crate::server::gateway::Core;
 use crate::server::gateway::endpoints::EndpointKind;
 use crate::server::gateway::error::GatewayError;
@@ -92,7 +92,7 @@ impl PositionUse {
         let Some(wanted) = &self.wanted else { return Ok(()) };
         // The primary may be moved meanwhile.
         let replica = || {
-            let now = core.hosted.route(&self.route.label);
+            let now = core.plane.route(&self.route.label);
             vec![
                 now.filter(|now| now.id == self.route.id)
                     .unwrap_or_else(|| Arc::clone(&self.route)),
@@ -121,16 +121,19 @@ impl PositionUse {
         if !self.is_write || response.status() != StatusCode::OK {
             return Ok(response);
         }
-        let now = core.hosted.route(&self.route.label);
+        let now = core.plane.route(&self.route.label);
         let now = now.filter(|now| now.id == self.route.id);
-        let position = now.and_then(|now| core.hosted.written_position(&now));
+        let position = match now {
+            Some(now) => written_position(core, &now).await,
+            None => None,
+        };
         if let Some(position) = &position {
             note_position(core, &self.route, position, response.headers_mut());
         }
         let Some(within) = self.replicated_within else {
             return Ok(response);
         };
-        let replicas = || core.hosted.replicas(&self.route.id);
+        let replicas = || core.plane.replicas(&self.route.id);
         let reached = match &position {
             Some(position) => await_position(core, position, within, replicas).await,
             None => None,
@@ -153,6 +156,16 @@ impl PositionUse {
         }
         Ok(response)
     }
+}
+
+/// Where the log of a route's database ends at its primary; none while that is not known.
+pub async fn written_position(core: &Core, route: &Arc<Route>) -> Option<LogPosition> {
+    if !core.plane.asks_elsewhere() {
+        return core.plane.written_position(route);
+    }
+    let (plane, route) = (Arc::clone(&core.plane), Arc::clone(route));
+    let asked = tokio::task::spawn_blocking(move || plane.written_position(&route));
+    asked.await.ok().flatten()
 }
 
 /// Refuses a socket that asks for what is said of each request: its messages have no headers.
@@ -220,10 +233,10 @@ fn note_position(core: &Core, route: &Route, position: &LogPosition, headers: &m
         return;
     }
     let domain = core
-        .hosted
+        .plane
         .domain()
         .map_or_else(String::new, |domain| format!("; Domain={domain}"));
-    let secure = if core.hosted.url().scheme() == "https" {
+    let secure = if core.plane.url().scheme() == "https" {
         "; Secure"
     } else {
         ""
@@ -242,13 +255,14 @@ async fn await_position(
     within: Duration,
     instances: impl Fn() -> Vec<Arc<Route>>,
 ) -> Option<Arc<Route>> {
-    let end = Instant::now() + within;
+    let began = Instant::now();
+    let end = began + within;
     let mut is_followed = false;
     loop {
         let now = instances();
         let reached = now
             .iter()
-            .find(|route| route.is_primary || core.hosted.has_position(route, wanted));
+            .find(|route| route.is_primary || core.plane.has_position(route, wanted, began));
         if let Some(route) = reached {
             return Some(Arc::clone(route));
         }
@@ -257,9 +271,9 @@ async fn await_position(
         }
         if !std::mem::replace(&mut is_followed, true) {
             for route in now {
-                let hosted = Arc::clone(&core.hosted);
+                let plane = Arc::clone(&core.plane);
                 // Its result is seen in the next looks.
-                drop(tokio::task::spawn_blocking(move || hosted.follow(&route)));
+                drop(tokio::task::spawn_blocking(move || plane.follow(&route)));
             }
         }
         tokio::time::sleep(LOOK).await;

@@ -8,7 +8,7 @@
 pub mod protobuf;
 pub mod replica_pragmas;
 
-use crate::control::hosted::Route;
+use crate::control::gateway_plane::Route;
 use crate::control::tokens::Authorization;
 use crate::hrana::protobuf::fields::MalformedProtobuf;
 use crate::server::gateway::Core;
@@ -153,7 +153,7 @@ pub async fn check_sql(
 /// Refuses what adds to a database of an organization that stores more than its quota. What removes goes on; what is not seen
 /// here is bounded by the process.
 pub fn check_quota(core: &Core, route: &Route, summary: &BodySummary) -> Result<(), GatewayError> {
-    if !summary.text.adds || !core.hosted.is_over_quota(route) {
+    if !summary.text.adds || !core.plane.is_over_quota(route) {
         return Ok(());
     }
     Err(GatewayError::new(

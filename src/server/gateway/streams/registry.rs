@@ -2,7 +2,7 @@
 //! between requests as well: a stream over HTTP until it is closed or nobody has used it for a while, a stream of a socket
 //! until it is closed or the socket ends, the connection of a replica outside likewise.
 
-use crate::control::hosted::LogPosition;
+use crate::control::gateway_plane::LogPosition;
 use crate::control::names::{DatabaseId, LocationCode};
 use crate::server::gateway::error::GatewayError;
 use crate::sync::lock;

@@ -5,7 +5,7 @@
 //!
 //! Where processes are and what they are asked is `upstream`'s.
 
-use crate::control::hosted::Listener;
+use crate::control::gateway_plane::Listener;
 use crate::sync::lock;
 use axum::http::{Request, Response};
 use bytes::Bytes;

@@ -1,7 +1,7 @@
 //! Forwards requests to the engine's processes: finds their addresses and tokens, and waits for processes that are
 //! being started. `connections` has the connections.
 
-use crate::control::hosted::{Endpoint, Hosted, Listener, Route};
+use crate::control::gateway_plane::{Endpoint, GatewayPlane, Listener, PrimaryAccess, Route};
 use crate::control::tokens::Authorization;
 use crate::server::gateway::error::GatewayError;
 use crate::server::gateway::limits::GatewayLimits;
@@ -17,8 +17,12 @@ use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 pub mod connections;
+mod failures;
+
+pub use failures::{being_moved, left_behind, lost, no_primary, took_too_long};
 
 use connections::{ConnectionPool, SendFailure, UpstreamBody};
+use failures::{hangs, lost_twice, no_database, primary_elsewhere};
 
 /// How long the address and token of a process are cached.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -79,7 +83,7 @@ pub enum TokenHeader {
 }
 
 pub struct Upstream {
-    hosted: Arc<Hosted>,
+    plane: Arc<dyn GatewayPlane>,
     limits: GatewayLimits,
     pool: ConnectionPool,
     targets: RwLock<Targets>,
@@ -124,9 +128,9 @@ impl UpstreamTarget {
 }
 
 impl Upstream {
-    pub fn new(hosted: Arc<Hosted>, limits: GatewayLimits) -> Self {
+    pub fn new(plane: Arc<dyn GatewayPlane>, limits: GatewayLimits) -> Self {
         Self {
-            hosted,
+            plane,
             limits,
             pool: ConnectionPool::default(),
             targets: RwLock::default(),
@@ -152,11 +156,11 @@ impl Upstream {
             }
         }
         let endpoint = if primary {
-            self.hosted.primary_endpoint(route)?
+            self.primary_endpoint(route)?
         } else {
-            self.hosted.endpoint(route)?
+            self.plane.endpoint(route)?
         };
-        let token = self.hosted.internal_token(route, authorization)?;
+        let token = self.plane.internal_token(route, authorization)?;
         let target = Arc::new(UpstreamTarget::new(&endpoint, &route.instance, token.expose())?);
         let mut targets = sync::write(&self.targets);
         // Once in a while: there may be thousands.
@@ -206,7 +210,7 @@ impl Upstream {
             let error = match self.try_send(&route, request).await {
                 // It is our own token that it does not accept, so nothing was done: the clock was set, or the machine slept.
                 Ok((response, target)) if refuses_token(&response) && request.token_header.is_some() => {
-                    self.hosted
+                    self.plane
                         .forget_internal_token(&route, request.authorization, &target.token);
                     self.forget(&route, request.authorization, request.to_primary);
                     if std::mem::replace(&mut refused_before, true) {
@@ -232,7 +236,7 @@ impl Upstream {
             };
             self.forget(&route, request.authorization, request.to_primary);
             // Its primary may have been moved.
-            match self.hosted.route(&route.label) {
+            match self.plane.route(&route.label) {
                 Some(now) if now.id == route.id => route = now,
                 _ => return Err(no_database(&route.label)),
             }
@@ -272,7 +276,7 @@ impl Upstream {
     pub fn forget_tokens(&self, route: &Route) {
         for authorization in [Authorization::FullAccess, Authorization::ReadOnly] {
             if let Ok(target) = self.target(route, authorization, false) {
-                self.hosted.forget_internal_token(route, authorization, &target.token);
+                self.plane.forget_internal_token(route, authorization, &target.token);
             }
             self.forget(route, authorization, false);
         }
@@ -344,13 +348,13 @@ impl Upstream {
     /// it is well for some time hangs; a statement that takes long is no reason.
     pub async fn check_wait(&self, route: &Route, to_primary: bool, wait: &mut WaitState) -> Option<GatewayError> {
         let primary = to_primary || route.is_primary;
-        if !primary && !wait.is_query && !self.is_well(self.hosted.primary_endpoint(route)).await {
+        if !primary && !wait.is_query && !self.has_primary(route).await {
             return Some(no_primary());
         }
         let own = if primary {
-            self.hosted.primary_endpoint(route)
+            self.primary_endpoint(route)
         } else {
-            self.hosted.endpoint(route)
+            self.plane.endpoint(route)
         };
         if self.is_well(own).await {
             wait.unwell_since = None;
@@ -358,6 +362,24 @@ impl Upstream {
         }
         let since = *wait.unwell_since.get_or_insert_with(Instant::now);
         (since.elapsed() >= self.limits.hang).then(|| hangs(wait.is_query))
+    }
+
+    /// Where the process of a route's primary takes requests.
+    fn primary_endpoint(&self, route: &Route) -> crate::error::Result<Endpoint> {
+        match self.plane.primary_access(route)? {
+            PrimaryAccess::Here(endpoint) => Ok(endpoint),
+            PrimaryAccess::Elsewhere => Err(primary_elsewhere(route)),
+        }
+    }
+
+    /// Whether writes of the route's process reach a primary that is well.
+    async fn has_primary(&self, route: &Route) -> bool {
+        match self.plane.primary_access(route) {
+            Ok(PrimaryAccess::Here(endpoint)) => self.is_well(Ok(endpoint)).await,
+            // Its own machine looks after it.
+            Ok(PrimaryAccess::Elsewhere) => true,
+            Err(_) => false,
+        }
     }
 
     /// Whether a process is healthy.
@@ -375,21 +397,6 @@ impl Upstream {
     }
 }
 
-/// The error for a write that would have had to wait for longer while its database's primary is moved.
-pub fn being_moved() -> GatewayError {
-    GatewayError::unavailable("the database's primary is being moved; nothing was written: try again")
-}
-
-/// The error for what builds on a stream that another primary had.
-pub fn left_behind() -> GatewayError {
-    GatewayError::new(
-        StatusCode::BAD_REQUEST,
-        "STREAM_EXPIRED",
-        "the stream and its transaction have ended, because the database's primary was moved or its process started again; what \
-         was not committed is not done: begin the transaction again",
-    )
-}
-
 /// Whether a process refuses the token that it was sent: by its status, or by that of gRPC, 16.
 fn refuses_token(response: &Response<UpstreamBody>) -> bool {
     response.status() == StatusCode::UNAUTHORIZED
@@ -397,18 +404,6 @@ fn refuses_token(response: &Response<UpstreamBody>) -> bool {
             .headers()
             .get("grpc-status")
             .is_some_and(|status| status == "16")
-}
-
-/// The error for a statement that nobody waits for any longer; with its connection, it ends.
-pub fn took_too_long(limit: Duration) -> GatewayError {
-    GatewayError::new(
-        StatusCode::GATEWAY_TIMEOUT,
-        "TIMEOUT",
-        format!(
-            "the statement took longer than {} seconds and was ended; the server's --statement-timeout says how long one may take",
-            limit.as_secs_f64()
-        ),
-    )
 }
 
 /// The state of waiting for a process.
@@ -444,43 +439,4 @@ enum AttemptFailure {
     /// The process ended before it answered a request that leaves nothing behind.
     Lost(Listener),
     Final(GatewayError),
-}
-
-/// A write through a replica was perhaps passed on before the primary went away.
-pub fn no_primary() -> GatewayError {
-    GatewayError::unavailable(
-        "the database's primary does not answer; whether what was written took effect is not known",
-    )
-}
-
-/// It is started again by whoever supervises it.
-fn hangs(is_query: bool) -> GatewayError {
-    GatewayError::unavailable(match is_query {
-        true => "the database's process does not answer",
-        false => "the database's process does not answer; whether what was written took effect is not known",
-    })
-}
-
-pub fn lost() -> GatewayError {
-    GatewayError::new(
-        StatusCode::BAD_GATEWAY,
-        "DATABASE_LOST",
-        "the database's process ended before it answered; whether the statements took effect is not known",
-    )
-}
-
-fn lost_twice() -> GatewayError {
-    GatewayError::new(
-        StatusCode::BAD_GATEWAY,
-        "DATABASE_LOST",
-        "the database's process ended before it answered, and so did the next one; the request changed nothing",
-    )
-}
-
-fn no_database(label: &str) -> GatewayError {
-    GatewayError::new(
-        StatusCode::NOT_FOUND,
-        "DATABASE_NOT_FOUND",
-        format!("there is no database at {label:?}"),
-    )
 }

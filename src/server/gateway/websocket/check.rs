@@ -2,7 +2,7 @@
 
 use super::messages::{close_frame, close_frame_of_error};
 use super::session::{MessageAction, SocketSession};
-use crate::control::hosted::Route;
+use crate::control::gateway_plane::Route;
 use crate::control::tokens::Authorization;
 use crate::hrana::client_message::{ClientMessage, Encoding, RequestKind};
 use crate::hrana::server_message::EncodedMessage;

@@ -20,12 +20,12 @@ impl SocketSession {
     /// The token to show to the process instead of a client's: one that the process has just accepted, because it ends a
     /// socket, with all that is open on it, for a hello message that it refuses.
     pub async fn authorize_hello(&self, token: Option<String>) -> Result<String, GatewayError> {
-        let open = self.core.hosted.open_token().map(str::to_owned);
+        let open = self.core.plane.open_token().map(str::to_owned);
         let token = open
             .or(token)
             .or_else(|| self.header_token.clone())
             .ok_or_else(no_token_in_hello)?;
-        let grant = self.core.hosted.authorize(&token, &self.route)?;
+        let grant = self.core.plane.authorize(&token, &self.route)?;
         let internal = self
             .core
             .upstream

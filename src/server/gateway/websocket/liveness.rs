@@ -31,7 +31,7 @@ impl SocketSession {
             }
             if self
                 .core
-                .hosted
+                .plane
                 .route(&self.route.label)
                 .is_none_or(|now| now.id != self.route.id)
             {
@@ -78,7 +78,7 @@ impl SocketSession {
     pub fn check_token(&self) -> Result<(), GatewayError> {
         let token = lock(&self.token);
         match &*token {
-            Some(token) => Ok(self.core.hosted.authorize(token, &self.route).map(drop)?),
+            Some(token) => Ok(self.core.plane.authorize(token, &self.route).map(drop)?),
             None => Ok(()),
         }
     }

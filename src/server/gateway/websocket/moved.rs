@@ -23,7 +23,7 @@ impl SocketSession {
 
     /// Whether the socket is connected to an instance that its database has no more, because the primary was moved.
     pub fn is_left_behind(&self) -> bool {
-        let now = self.core.hosted.route(&self.route.label);
+        let now = self.core.plane.route(&self.route.label);
         now.is_some_and(|now| now.id == self.route.id && !now.has_same_primary(&self.route))
     }
 }

@@ -5,7 +5,7 @@ use super::messages::{close_frame, filter_message};
 use super::process::open_socket;
 use super::state::SocketState;
 use super::writes::SocketWrites;
-use crate::control::hosted::{Listener, Route};
+use crate::control::gateway_plane::{Listener, Route};
 use crate::control::tokens::Authorization;
 use crate::server::gateway::Core;
 use crate::server::gateway::auth::authorize_label;
@@ -124,7 +124,7 @@ impl SocketSession {
     ) where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        self.core.hosted.count(&self.route, 0);
+        self.core.plane.count(&self.route, 0);
         let (mut client_out, client_in) = client.split();
         let (mut upstream_out, upstream_in) = upstream.split();
         let (replies, mut waiting) = mpsc::channel(16);
@@ -264,10 +264,10 @@ impl SocketSession {
     /// Does what an answer of the process asks for that speaks of damage.
     fn check_answer(&self, answer: &[u8]) {
         if mentions_damage(answer) {
-            self.core.hosted.suspect(&self.route);
+            self.core.plane.suspect(&self.route);
         }
         if mentions_missing_table(answer) {
-            self.core.hosted.check_file(&self.route);
+            self.core.plane.check_file(&self.route);
         }
     }
 

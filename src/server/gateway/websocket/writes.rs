@@ -1,6 +1,6 @@
 //! Writes over a socket, which wait while the primary of its database is moved.
 
-use crate::control::hosted::PendingWrite;
+use crate::control::gateway_plane::PendingWrite;
 use crate::sync::lock;
 use memchr::memmem;
 use std::collections::VecDeque;

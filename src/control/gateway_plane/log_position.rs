@@ -1,11 +1,8 @@
 //! Positions in the logs of databases, as clients carry them from a write to a read at another instance.
 
-use super::{Hosted, Route};
-use crate::control::names::DatabaseId;
 use crate::engine::Frame;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 /// A position in a database's log: what a client has written, and wants to see at a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,51 +41,27 @@ impl FromStr for LogPosition {
 }
 
 impl LogPosition {
+    /// Returns a position in the log of the primary of an epoch.
+    #[must_use]
+    pub fn new(epoch: u64, frame: Frame) -> Self {
+        Self { epoch, frame }
+    }
+
+    /// How far it is in the log.
+    #[must_use]
+    pub fn frame(&self) -> Frame {
+        self.frame
+    }
+
     /// Whether an instance of an epoch that has `own` has everything up to this position. Of another log it has it when it has all
     /// that its primary has, which began that log with everything.
-    fn is_reached(&self, epoch: u64, own: Frame, primary: Option<Frame>) -> bool {
+    #[must_use]
+    pub fn is_reached(&self, epoch: u64, own: Frame, primary: Option<Frame>) -> bool {
         if epoch == self.epoch && own.log == self.frame.log {
             return own.count >= self.frame.count;
         }
         let has_all = |primary: Frame| own.log == primary.log && own.count >= primary.count;
         epoch >= self.epoch && primary.is_some_and(has_all)
-    }
-}
-
-impl Hosted {
-    /// Where the log of a route's database ends at its primary; none while that is not known. What was acknowledged before is
-    /// before that.
-    #[must_use]
-    pub fn written_position(&self, route: &Route) -> Option<LogPosition> {
-        let frame = self.shared.sqld().ok()?.frame(&route.primary_site)?;
-        let epoch = route.primary_site.epoch;
-        Some(LogPosition { epoch, frame })
-    }
-
-    /// Whether a read at a route's instance sees everything up to a position.
-    #[must_use]
-    pub fn has_position(&self, route: &Route, wanted: &LogPosition) -> bool {
-        let Ok(engine) = self.shared.sqld() else { return false };
-        // The primary's first: what comes after that is not asked for.
-        let primary = engine.frame(&route.primary_site);
-        let own = engine.frame(&route.site);
-        own.is_some_and(|own| wanted.is_reached(route.site.epoch, own, primary))
-    }
-
-    /// The routes of a database's replicas.
-    #[must_use]
-    pub fn replicas(&self, id: &DatabaseId) -> Vec<Arc<Route>> {
-        // Those on other machines serve no clients.
-        let mut replicas = self.shared.hostnames.replicas(id);
-        replicas.retain(|route| !self.shared.nodes.has(&route.location));
-        replicas
-    }
-
-    /// Has the process of a route's replica follow its primary, if it does not yet. Blocks until it has answered.
-    pub fn follow(&self, route: &Route) {
-        if let Ok(engine) = self.shared.sqld() {
-            engine.ask_replica(&route.site);
-        }
     }
 }
 
