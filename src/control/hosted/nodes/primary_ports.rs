@@ -1,7 +1,8 @@
 //! The ports of the server's machine that lead to primaries on other machines: to their logs for replicas here, and to where they take
 //! SQL for the gateway.
 
-use crate::control::hosted::{Endpoint, Listener, Shared};
+use crate::control::gateway_plane::{Endpoint, Listener};
+use crate::control::hosted::Shared;
 use crate::engine::Site;
 use crate::engine::remote::{PrimaryWays, RemoteLocations, WantedPool};
 use crate::error::{Code, Error, Result};
