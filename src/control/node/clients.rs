@@ -127,6 +127,14 @@ impl NodePlane {
         ))
     }
 
+    /// Fails for a primary: all its statements go through the server, which so can promote another instance.
+    fn check_replica(route: &Route) -> Result<()> {
+        if route.is_primary {
+            return Err(Self::only_at_the_server(route, "serve the primary of"));
+        }
+        Ok(())
+    }
+
     /// The error of what is only done by the server.
     fn only_at_the_server(route: &Route, what: &str) -> Error {
         let (database, location) = (&route.database, &route.location);
@@ -191,13 +199,12 @@ impl GatewayPlane for NodePlane {
     }
 
     fn endpoint(&self, route: &Route) -> Result<Endpoint> {
+        Self::check_replica(route)?;
         self.engine().endpoint(&route.site)
     }
 
     fn primary_access(&self, route: &Route) -> Result<PrimaryAccess> {
-        if route.is_primary {
-            return self.engine().endpoint(&route.site).map(PrimaryAccess::Here);
-        }
+        Self::check_replica(route)?;
         if self.is_connected() {
             return Ok(PrimaryAccess::Elsewhere);
         }
@@ -214,11 +221,8 @@ impl GatewayPlane for NodePlane {
         self.engine().suspect(&route.site);
     }
 
-    fn check_file(&self, route: &Route) {
-        if route.is_primary {
-            let _ = self.engine().check_file(&route.site);
-        }
-    }
+    /// Its primary is looked after by the machine that has it.
+    fn check_file(&self, _route: &Route) {}
 
     fn internal_token(&self, route: &Route, authorization: Authorization) -> Result<Secret> {
         let now = ClockReading::now();
@@ -243,10 +247,6 @@ impl GatewayPlane for NodePlane {
     }
 
     fn written_position(&self, route: &Route) -> Option<LogPosition> {
-        if route.is_primary {
-            let frame = self.engine().frame(&route.site)?;
-            return Some(LogPosition::new(route.site.epoch, frame));
-        }
         self.ask_position(route).ok().flatten()
     }
 

@@ -169,7 +169,9 @@ impl InstanceOperations for OrganizationPlane<'_> {
             let mut connection = plane.connection(name, location)?;
             if let Engines::Sqld(_) = self.shared.engine {
                 let at = (connection.role == Role::Replica || location.is_some()).then_some(&connection.location);
-                let elsewhere = at.and_then(|location| self.shared.node_address(location));
+                let elsewhere = at
+                    .filter(|_| connection.role == Role::Replica)
+                    .and_then(|location| self.shared.node_address(location));
                 let public = elsewhere.as_ref().unwrap_or(&self.shared.public);
                 connection.url = public.database_url(&label(name, &self.organization.slug, at));
             }

@@ -23,7 +23,7 @@ use super::{Caller, NewAuditEntry, Shared};
 use crate::control::embedded::Placed;
 use crate::control::gateway_plane::label;
 use crate::control::names::{DatabaseName, GroupName, LocationCode, OrganizationSlug};
-use crate::control::types::{Database, Instance};
+use crate::control::types::{Database, Instance, Role};
 use crate::control::{DatabaseOperations as _, GroupOperations as _};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
@@ -281,8 +281,11 @@ impl OrganizationPlane<'_> {
 
     fn outside_instance(&self, name: &DatabaseName, mut instance: Instance) -> Instance {
         let label = label(name, &self.organization.slug, Some(&instance.location));
-        // The machine of a location serves its instances itself, if any does.
-        let elsewhere = self.shared.node_address(&instance.location);
+        // The machine of a location serves its replicas itself, if any does.
+        let is_replica = instance.role == Role::Replica;
+        let elsewhere = is_replica
+            .then(|| self.shared.node_address(&instance.location))
+            .flatten();
         let public = elsewhere.as_ref().unwrap_or(&self.shared.public);
         instance.hostname = public.hostname(&label);
         instance.url = public.database_url(&label);
