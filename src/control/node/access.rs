@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,8 @@ pub struct NodeAccess {
     known: RwLock<Option<Arc<KnownAccess>>>,
     confirmed: Mutex<Option<Confirmation>>,
     stored: Mutex<Option<Instant>>,
+    /// The server was reached since the start of this process.
+    pub was_reached: AtomicBool,
     pub max_age: Duration,
 }
 
@@ -75,6 +78,7 @@ impl NodeAccess {
             known: RwLock::default(),
             confirmed: Mutex::default(),
             stored: Mutex::default(),
+            was_reached: AtomicBool::default(),
             max_age,
         };
         let stored = read_json::<StoredAccess>(&access.path).and_then(|stored| {

@@ -9,6 +9,7 @@ use crate::error::{Code, Error, Result};
 use serde::Deserialize as _;
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long a request waits for news: so old is what is known at most, while the server is reached.
@@ -54,7 +55,6 @@ impl Node {
     /// Asks for as long as the process lives.
     fn follow_access(&self, access: &NodeAccess, serve: &ServeSettings) {
         let mut is_complete = true;
-        let mut was_reached = false;
         loop {
             let known = access.known().filter(|_| is_complete);
             let state = known.as_ref().map(|known| &known.state);
@@ -67,7 +67,7 @@ impl Node {
                 max_key_age: serve.max_key_age.as_secs(),
             };
             let answer = self.link.request_within("access", &json!(request), WAIT);
-            if answer.is_ok() && !std::mem::replace(&mut was_reached, true) {
+            if answer.is_ok() && !access.was_reached.swap(true, Ordering::SeqCst) {
                 self.serve_with_primaries(access);
             }
             match answer {
@@ -90,7 +90,7 @@ impl Node {
                 Ok(None) => access.confirm(false),
                 Err(error) => {
                     self.note_unreached(access, &error);
-                    if !was_reached {
+                    if !access.was_reached.load(Ordering::SeqCst) {
                         self.serve_without_primaries(access);
                     }
                 }

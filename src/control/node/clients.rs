@@ -18,6 +18,7 @@ use serde::Deserialize as _;
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use url::Url;
@@ -200,6 +201,15 @@ impl GatewayPlane for NodePlane {
 
     fn endpoint(&self, route: &Route) -> Result<Endpoint> {
         Self::check_replica(route)?;
+        // A process that was started without its primary opens nothing, and does not say so.
+        if !self.access.was_reached.load(Ordering::SeqCst) && !self.engine().serves_without_primary(&route.site) {
+            let (database, location) = (&route.database, &route.location);
+            return Err(Error::new(
+                Code::Unavailable,
+                format!("the replica of {database} in {location} is being opened"),
+            )
+            .hint("try again in a moment"));
+        }
         self.engine().endpoint(&route.site)
     }
 

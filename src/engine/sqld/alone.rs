@@ -67,6 +67,11 @@ impl SqldEngine {
         Ok(())
     }
 
+    /// Whether that is so now.
+    pub fn serves_without_primary(&self, at: &Site) -> bool {
+        lock(&self.shared.common.without_primary).contains(&at.instance())
+    }
+
     /// Ends that, and has the replica follow its primary.
     pub fn serve_with_primary(&self, at: &Site) -> Result<()> {
         lock(&self.shared.common.without_primary).remove(&at.instance());
