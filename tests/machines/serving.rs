@@ -107,7 +107,7 @@ fn exchange(address: &str, request: &str) -> std::io::Result<String> {
 /// The page's line that serves clients, with names that a machine of the test has.
 fn serving_line(site: &Site, block: &str) -> String {
     let url = format!(
-        "--url http://{}:{NODE_PORT} --insecure --max-key-age 30s",
+        "--url http://{}:{NODE_PORT} --insecure --max-key-age 40s",
         site.machine.address()
     );
     let line = block

@@ -149,7 +149,7 @@ impl NodeAccess {
         });
         let Some(known) = self.known() else { return };
         let mut stored = lock(&self.stored);
-        if !is_new && stored.is_some_and(|at| at.elapsed() < STORE_EVERY) {
+        if !is_new && stored.is_some_and(|at| at.elapsed() < STORE_EVERY.min(self.max_age / 10)) {
             return;
         }
         *stored = Some(Instant::now());
