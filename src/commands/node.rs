@@ -27,7 +27,7 @@ crate::commands::schemas::document!("node" => Started);
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   torso node --join db.example.com:8081 --token-stdin --advertise 192.0.2.8
-  torso node --listen 0.0.0.0:8443 --url https://lhr.example.com:8443 --tls self-signed")]
+  torso node --listen 192.0.2.8:8443 --tls self-signed")]
 pub(super) struct Args {
     /// Join the server that listens for nodes at HOST:PORT
     #[arg(long, value_name = "HOST:PORT", value_parser = server_values::host_and_port, requires = "advertise")]
