@@ -53,6 +53,8 @@ impl ParsedScript {
             .hint("take it out; in a value, write char(0) or x'00'"));
         }
         let mut statements = Vec::new();
+        // Counted from one statement to the next: a large script is read once.
+        let (mut line, mut counted) = (1, 0);
         for part in parts {
             let mut at = part.start;
             while at < part.end {
@@ -61,7 +63,11 @@ impl ParsedScript {
                 check_closed(name, &text, at..end)?;
                 if let Some(summary) = StatementSummary::of(sql) {
                     let start = at + summary.start;
-                    let line = 1 + count_lines(&text.as_bytes()[..start]);
+                    if start < counted {
+                        (line, counted) = (1, 0);
+                    }
+                    line += count_lines(&text.as_bytes()[counted..start]);
+                    counted = start;
                     if text[start..].starts_with('.') {
                         let why = "a dot-command is for the shell, and this is not one";
                         return Err(located(name, line, why, Code::InvalidFile)

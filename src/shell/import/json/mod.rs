@@ -144,7 +144,10 @@ fn import<'a>(
 
 /// The names and types of all columns that the objects need.
 fn survey(options: &ImportOptions, stop: &dyn Fn() -> bool) -> Result<(Vec<String>, Vec<&'static str>)> {
-    if options.file.starts_with('|') {
+    // The terminal and named pipes have one reading as well.
+    let is_read_once = options.file.starts_with('|')
+        || std::fs::metadata(&options.file).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+    if is_read_once {
         return Err(
             Error::new(Code::InvalidFile, "a new table needs two readings, and a pipe has one")
                 .hint("create the table first"),

@@ -148,3 +148,10 @@ fn json_import_stores_each_value_as_sqlite_keeps_it() {
         assert_eq!(stored(serde_json::from_str(json).unwrap()), value, "{json}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn import_of_objects_from_what_is_read_once_makes_no_table() {
+    let error = survey(&options("/dev/null", &[]), &|| false).unwrap_err();
+    assert!(error.message().contains("a pipe has one"), "{error:?}");
+}
