@@ -248,15 +248,26 @@ pub(super) fn snapshot(from: &Site, to: &Path) -> Result<()> {
 
 /// Fails where a copy is damaged, and so its source: it would take the place of a copy that may be the last good one.
 fn check_sound(copy: &Path, source: &Path) -> Result<()> {
-    let found = open(copy)?.query_row(FIND_DAMAGE, [], |row| row.get::<_, String>(0));
-    match found.optional() {
-        // Where the schema has an expression that only libSQL knows, its pages are all that was checked.
-        Ok(None) | Err(rusqlite::Error::SqlInputError { .. }) => Ok(()),
+    match find_damage(&open(copy)?, FIND_DAMAGE) {
+        Ok(None) => Ok(()),
         Ok(Some(verdict)) => {
             let first = verdict.lines().next().unwrap_or_default();
             Err(Damage::damaged(format!("is damaged: {first}")).to_error(source))
         }
         Err(error) => Err(copy_failed(source, copy, error)),
+    }
+}
+
+/// What a query like [`FIND_DAMAGE`] finds. None, too, where the schema has a function, a collation or a tokenizer that only its
+/// application or libSQL knows: then what can be read is all that was checked.
+pub(super) fn find_damage(connection: &Connection, query: &str) -> rusqlite::Result<Option<String>> {
+    // Constraints are not asked for, and might have such functions. Only a closed connection refuses.
+    let _ = connection.pragma_update(None, "ignore_check_constraints", true);
+    match connection.query_row(query, [], |row| row.get(0)).optional() {
+        Err(rusqlite::Error::SqlInputError { .. }) => Ok(None),
+        // Damage has codes of its own.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => Ok(None),
+        found => found,
     }
 }
 

@@ -101,4 +101,30 @@ mod tests {
             .collect();
         assert!(said.contains(&"NULL value in d.a".to_owned()), "{said:?}");
     }
+
+    #[test]
+    fn primary_whose_schema_needs_its_application_is_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let (engine, from, to) = primary(dir.path());
+        let application = Connection::open(file(&from)).unwrap();
+        application
+            .create_collation("mine", |a: &str, b: &str| a.cmp(b))
+            .unwrap();
+        application
+            .create_scalar_function(
+                "regexp",
+                2,
+                rusqlite::functions::FunctionFlags::SQLITE_DETERMINISTIC,
+                |_| Ok(true),
+            )
+            .unwrap();
+        application
+            .execute_batch(
+                "CREATE TABLE a (x CHECK (x REGEXP 'y')); INSERT INTO a VALUES ('y');
+                 CREATE TABLE b (x COLLATE mine); CREATE INDEX b_x ON b (x); INSERT INTO b VALUES ('y'), ('x')",
+            )
+            .unwrap();
+        engine.copy(&from, &to).unwrap();
+        copy::snapshot(&from, &dir.path().join("branch.db")).unwrap();
+    }
 }

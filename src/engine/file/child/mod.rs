@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::sqlite_header;
 use crate::sqltext::FIND_DAMAGE;
 use crate::sqltext::policy;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 use std::path::Path;
 
 /// The only page size that libSQL server takes.
@@ -164,16 +164,12 @@ pub fn check_or_convert(seed: &Path, to: &Path) -> Result<bool> {
 /// a constraint, nothing is checked beyond what a copy of the pages shows.
 fn check_structure(connection: &Connection, file: &Path) -> Result<()> {
     forget_modules(connection);
-    let problem = connection
-        .query_row(FIND_DAMAGE, [], |row| row.get::<_, String>(0))
-        .optional();
-    match problem {
+    match copy::find_damage(connection, FIND_DAMAGE) {
         Ok(None) => Ok(()),
         Ok(Some(problem)) => Err(Error::new(
             Code::InvalidFile,
             format!("{} is damaged: {problem}", file.display()),
         )),
-        Err(rusqlite::Error::SqlInputError { .. }) => Ok(()),
         Err(error) => Err(sqlite(file, error)),
     }
 }
