@@ -36,7 +36,8 @@ impl Embedded {
         };
         self.note_verified(&verified)?;
         let differing: Vec<LocationCode> = verified.differing().map(|instance| instance.location.clone()).collect();
-        if !request.repair || differing.is_empty() {
+        // From a damaged primary nothing is copied.
+        if !request.repair || differing.is_empty() || verified.damaged_primary().is_some() {
             return Ok(verified);
         }
         {

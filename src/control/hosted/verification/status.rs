@@ -44,6 +44,11 @@ impl Shared {
 
     /// Notes what a comparison has shown, whoever asked for it.
     pub(in crate::control::hosted) fn note_verified(&self, id: &str, verified: &Verification) {
+        // Then nothing was compared with it.
+        if verified.damaged_primary().is_some() {
+            tracing::error!(database = %id, "the primary of a database is damaged");
+            return;
+        }
         for instance in verified.differing() {
             let location = &instance.location;
             let table = instance.difference.as_ref().map(|found| found.table.as_str());
