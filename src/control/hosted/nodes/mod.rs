@@ -158,16 +158,23 @@ fn follow_changes(plane: &Weak<Shared>, wanted: &WantedStates, server: &Weak<Lin
         let (Some(shared), Some(server)) = (plane.upgrade(), server.upgrade()) else {
             return;
         };
-        let mut pools = BTreeSet::new();
+        let (mut pools, mut is_whole) = (BTreeSet::new(), true);
         for location in shared.nodes.locations() {
             match shared.wanted_at(location.as_str()) {
-                Ok((_, state)) => pools.extend(state.pools.into_keys()),
+                Ok((_, state)) => {
+                    is_whole &= !state.is_partial;
+                    pools.extend(state.pools.into_keys());
+                }
                 Err(error) => {
+                    is_whole = false;
                     tracing::warn!(%location, cause = error.full_message(), "what is wanted elsewhere cannot be read");
                 }
             }
         }
-        shared.nodes.ports.retain(|pool| pools.contains(pool));
+        // What is not known stays as it is.
+        if is_whole {
+            shared.nodes.ports.retain(|pool| pools.contains(pool));
+        }
         server.notify();
     }
 }

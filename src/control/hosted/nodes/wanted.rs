@@ -22,6 +22,8 @@ pub(super) struct WantedStates {
     changes: Mutex<u64>,
     signal: Condvar,
     read: Mutex<ReadState>,
+    /// Held by whoever makes a state of what was read.
+    order: Mutex<()>,
     /// By location.
     states: Mutex<BTreeMap<String, WantedState>>,
 }
@@ -42,6 +44,7 @@ impl Default for WantedStates {
             changes: Mutex::new(1),
             signal: Condvar::default(),
             read: Mutex::default(),
+            order: Mutex::default(),
             states: Mutex::default(),
         }
     }
@@ -90,6 +93,8 @@ impl WantedStates {
 impl Shared {
     /// All databases that have an instance on another machine, and what one location is to run.
     pub(super) fn wanted_at(&self, location: &str) -> Result<(Arc<Vec<DatabaseSites>>, WantedState)> {
+        // Held from reading to numbering: what was read earlier never gets the higher generation.
+        let _in_order = lock(&self.nodes.wanted.order);
         let (databases, is_partial) = self.wanted_databases()?;
         let mut state = WantedState {
             is_partial,
