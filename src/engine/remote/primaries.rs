@@ -116,9 +116,15 @@ impl PlacedEngine {
     /// Refuses writes to a primary until [`PlacedEngine::await_limits`], and waits until none is under way.
     pub(super) fn block_elsewhere(&self, at: &Site, reason: &str) -> Result<()> {
         let number = lock(&self.remote.shared.orders).block(&at.location, &at.instance(), reason);
-        self.await_primary_within(at, BLOCK, "still takes writes", |_| {
+        let blocked = self.await_primary_within(at, BLOCK, "still takes writes", |_| {
             self.block_number(at) == Some(number)
-        })
+        });
+        if blocked.is_err() {
+            // A machine that hears of it later would refuse writes for nothing.
+            lock(&self.remote.shared.orders).unblock(&at.location, &at.instance());
+            self.remote.signal_change();
+        }
+        blocked
     }
 
     /// The block of a primary's writes of which its machine has said that it is in force, and that none is under way.
