@@ -286,7 +286,8 @@ fn wanted_placement(view: &CatalogView<'_>, row: DatabaseRow) -> Result<WantedPl
     });
     Ok(WantedPlacement {
         limits: view.want(&row)?.limits,
-        is_empty: row.origin == Some(DatabaseOrigin::Empty),
+        // One that had another primary before is never made with nothing in it.
+        is_empty: row.origin == Some(DatabaseOrigin::Empty) && former.is_empty(),
         retained: former
             .iter()
             .filter(|former| former.is_kept)

@@ -101,6 +101,10 @@ impl Node {
     /// Serves what there is: since the start of this process no primary could be reached.
     fn serve_without_primaries(&self, access: &NodeAccess) {
         for site in access.sites() {
+            // Copies of large replicas take long: what is revoked meanwhile has to be heard of.
+            if self.link.status().connected_since.is_some() {
+                return;
+            }
             if let Err(error) = self.engine.engine().serve_without_primary(&site) {
                 let (database, cause) = (site.database_name(), error.full_message());
                 tracing::warn!(database, cause, "a replica cannot be served without its primary");

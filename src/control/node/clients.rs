@@ -201,6 +201,14 @@ impl GatewayPlane for NodePlane {
 
     fn endpoint(&self, route: &Route) -> Result<Endpoint> {
         Self::check_replica(route)?;
+        // A replica's process knows it from its primary, a copy without one does not.
+        if route.block_reads {
+            return Err(Error::new(
+                Code::Blocked,
+                format!("reads of database {} are blocked", route.database),
+            )
+            .hint(format!("torso db config set {} block-reads off", route.database)));
+        }
         // A process that was started without its primary opens nothing, and does not say so.
         if !self.access.was_reached.load(Ordering::SeqCst) && !self.engine().serves_without_primary(&route.site) {
             let (database, location) = (&route.database, &route.location);

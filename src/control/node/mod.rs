@@ -258,7 +258,13 @@ impl Node {
         self.link
             .end_streams(|target| check_stream(wanted, &self.location, target).is_err());
         let port = |name: &str, pool: &WantedPool| self.port(name, pool);
-        let applied = match self.engine.apply(wanted, source, &port, &|| self.report_soon()) {
+        let progress = || {
+            // Once more: until the engine knew what is wanted, streams were still judged by what was before.
+            self.link
+                .end_streams(|target| check_stream(wanted, &self.location, target).is_err());
+            self.report_soon();
+        };
+        let applied = match self.engine.apply(wanted, source, &port, &progress) {
             Ok(applied) => applied,
             Err(error) => {
                 tracing::error!(cause = error.full_message(), "what is wanted cannot be done");
