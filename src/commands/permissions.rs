@@ -119,7 +119,10 @@ pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("location add --node", Operator),
     ("location remove", Unsupported),
     ("location remove --node", Operator),
-    ("location drain", Actions(&[A::ConfigureDatabase, A::ConfigureGroup])),
+    (
+        "location drain",
+        Actions(&[A::View, A::ConfigureDatabase, A::ConfigureGroup]),
+    ),
     ("node", Nothing),
     ("run", Actions(&[A::CreateDatabase, A::MintToken, A::DeleteDatabase])),
     ("run --db", Actions(&[A::View, A::MintToken])),

@@ -208,6 +208,8 @@ fn destroy(plane: &dyn ControlPlane, name: &DatabaseName, id: Option<&DatabaseId
         Ok(database) if id.is_none_or(|id| database.id == *id) => Some(name.clone()),
         Ok(_) => find_renamed(plane, id)?,
         Err(error) if error.code() == Code::DatabaseNotFound => find_renamed(plane, id)?,
+        // A token may destroy what it may not see.
+        Err(error) if error.code() == Code::Forbidden => Some(name.clone()),
         Err(error) => return Err(error),
     };
     let Some(current) = current else { return Ok(None) };

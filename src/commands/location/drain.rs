@@ -98,10 +98,24 @@ pub(super) fn drain(ctx: &Context, args: &Drain) -> Result<()> {
             Ok::<(), Error>(())
         })
     };
-    take(moves)?;
     // Each is looked for when what comes before it is done.
-    take(plan_group_removals(plane, code)?)?;
-    take(plan_removals(plane, code, &[])?)?;
+    let taken = take(moves)
+        .and_then(|()| take(plan_group_removals(plane, code)?))
+        .and_then(|()| take(plan_removals(plane, code, &[])?));
+    if let Err(error) = taken {
+        return Err(match steps.is_empty() {
+            true => error,
+            false => Error::new(
+                Code::Partial,
+                format!(
+                    "{code} is not empty yet: {}; done before: {}",
+                    error.message(),
+                    steps.join(", ")
+                ),
+            )
+            .hint("run it again when what is in its way is gone"),
+        });
+    }
     let sentence = match steps.len() {
         0 => format!("There is nothing at {code}."),
         _ => format!("Nothing is at {code} any more: {}.", steps.join(", then ")),

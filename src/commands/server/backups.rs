@@ -184,7 +184,7 @@ impl ServerBackupRow {
 
 pub(super) fn list(ctx: &Context, args: &Backups) -> Result<()> {
     let repository = backup_place::open(args.within.as_ref(), &args.key)?;
-    let (mut rows, mut checked) = (Vec::new(), BTreeMap::new());
+    let (mut rows, mut checked, mut damaged) = (Vec::new(), BTreeMap::new(), 0);
     for listed in repository.list_servers()? {
         let found = match listed.manifest {
             Ok(manifest) if args.check => check_all(ctx, &repository, &manifest, &mut checked).map(|()| manifest),
@@ -195,6 +195,8 @@ pub(super) fn list(ctx: &Context, args: &Backups) -> Result<()> {
             backup: found.as_ref().ok().map(ServerBackupRow::of),
             error: found.as_ref().err().map(Error::full_message),
         };
+        // One of another key is not damaged.
+        damaged += usize::from(found.as_ref().is_err_and(|error| error.code() != Code::BackupKey));
         match found {
             Err(error) if error.code() == Code::BackupStorage || error.code() == Code::Interrupted => {
                 return Err(error);
@@ -202,7 +204,6 @@ pub(super) fn list(ctx: &Context, args: &Backups) -> Result<()> {
             _ => rows.push(row),
         }
     }
-    let damaged = rows.iter().filter(|row| row.error.is_some()).count();
     ctx.ui.show(&ListedRows(rows))?;
     if args.check {
         backup_place::check_damaged(damaged)?;
