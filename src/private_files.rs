@@ -56,8 +56,14 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
 
 /// Syncs the names in a directory to disk.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
+    // Some file systems cannot, and a directory may be one that its user may write to and not read.
     #[cfg(unix)]
-    File::open(path)?.sync_all()?;
+    if let Err(error) = File::open(path).and_then(|folder| folder.sync_all()) {
+        use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+        if !matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported) {
+            return Err(error);
+        }
+    }
     #[cfg(not(unix))]
     let _ = path;
     Ok(())

@@ -101,7 +101,13 @@ impl ObjectStorage {
         let private = File::open(&path).and_then(|file| private_files::make_private(&file));
         let mut folders = path.ancestors().skip(1).take_while(|folder| folder != root);
         private
-            .and_then(|()| folders.try_for_each(private_files::make_directory_private))
+            .and_then(|()| {
+                folders.try_for_each(|folder| match private_files::make_directory_private(folder) {
+                    // Somebody else's, who shares it.
+                    Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+                    made => made,
+                })
+            })
             .map_err(|error| Error::io(error, format!("cannot make {} private", path.display())))
     }
 
