@@ -341,7 +341,7 @@ fn unsupported_feature_of_another_server_is_one_error() {
         "db promote app --force --yes",
         "db verify app",
         "db compact app",
-        "db replicate app ams",
+        "db replicate app lhr",
         "group rename default other",
         "group promote default lhr",
         "location add x --name X",

@@ -225,7 +225,7 @@ fn machine_that_is_lost_is_replaced_and_its_files_are_set_aside() {
     };
     let (mut server, mut lhr) = (Site::new(&mut network), Site::new(&mut network));
     let blocks = blocks();
-    let [listen, invite, join_line, _, primaries, force, ..] = blocks.as_slice() else {
+    let [listen, invite, join_line, _, primaries, _, _, force, ..] = blocks.as_slice() else {
         panic!("other blocks than this test knows: {blocks:#?}");
     };
     open_server(&mut server, listen);
