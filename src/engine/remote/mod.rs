@@ -11,7 +11,7 @@ mod wanted;
 
 pub use node_engine::{AppliedState, NodeEngine, UnreachedInstance, WantedSource};
 pub use placed::PlacedEngine;
-pub use report::{InstanceReport, NodeReport, ReportAnswer, ReportedPosition};
+pub use report::{InstanceReport, NodeReport, ReportAnswer, ReportOrder, ReportedPosition};
 pub use wanted::{
     DatabaseSites, PrimaryRemoval, PrimarySource, RemotePrimary, ReplicaKeys, WantedInstance, WantedPool,
     WantedPrimary, WantedState, WriteBlock,
@@ -140,6 +140,13 @@ impl RemoteLocations {
     /// Takes a report, of a machine with so many instances. One of a location that is no more is dropped.
     pub fn receive(&self, location: &str, report: NodeReport, instances: usize) {
         if let Some(known) = lock(&self.shared.all).get_mut(location) {
+            // One that was held up says what was before, as if it were so now: a move would end too early.
+            if known
+                .as_ref()
+                .is_some_and(|last| report.order.is_before(last.report.order))
+            {
+                return;
+            }
             *known = Some(ReceivedReport {
                 report: Arc::new(report),
                 instances,
@@ -247,4 +254,25 @@ fn primary_of(at: &Site) -> &str {
 /// Whether an instance is its database's primary.
 fn is_primary(at: &Site) -> bool {
     primary_of(at) == at.location
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn report_that_was_held_up_does_not_replace_a_newer_one() {
+        let locations = RemoteLocations::default();
+        locations.add("lhr");
+        let report = |run, number| NodeReport {
+            order: ReportOrder { run, number },
+            generation: number,
+            ..NodeReport::default()
+        };
+        let generation = || locations.last_report("lhr").unwrap().report.generation;
+        for (run, number, expected) in [(7, 4, 4), (7, 5, 5), (7, 3, 5), (7, 5, 5), (9, 1, 1), (9, 2, 2)] {
+            locations.receive("lhr", report(run, number), 0);
+            assert_eq!(generation(), expected, "{number} of run {run}");
+        }
+    }
 }

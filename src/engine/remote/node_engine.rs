@@ -1,7 +1,7 @@
 //! The engine of a location on a machine of its own, as a whole: it is given the whole wanted state, and says what there is. How both
 //! are sent, and how a pool's primary is reached from here, is the caller's.
 
-use super::{InstanceReport, NodeReport, RemotePrimary, ReportAnswer, WantedPool, WantedState};
+use super::{InstanceReport, NodeReport, RemotePrimary, ReportAnswer, ReportOrder, WantedPool, WantedState};
 use crate::engine::sqld::{PrimaryElsewhere, SqldEngine};
 use crate::engine::{Engine as _, Site, database_of_instance, disk};
 use crate::error::{Code, Error, Result};
@@ -17,6 +17,8 @@ pub struct NodeEngine {
     /// The directory of the location's pools.
     dir: PathBuf,
     wanted: Mutex<Arc<WantedState>>,
+    /// Of the last report.
+    reported: Mutex<ReportOrder>,
     /// The instances that had everything when they were last reported.
     level: Mutex<BTreeSet<String>>,
     /// The primaries whose writes are refused while they are moved, each with the number of that block: no write is under way.
@@ -65,6 +67,10 @@ impl NodeEngine {
             location: location.to_owned(),
             dir,
             wanted: Mutex::default(),
+            reported: Mutex::new(ReportOrder {
+                run: fastrand::u64(..),
+                number: 0,
+            }),
             level: Mutex::default(),
             blocked: Mutex::default(),
             prepared: Mutex::default(),
@@ -199,6 +205,11 @@ impl NodeEngine {
 
     /// What there is now.
     pub fn report(&self) -> Result<NodeReport> {
+        let order = {
+            let mut reported = lock(&self.reported);
+            reported.number += 1;
+            *reported
+        };
         let wanted = Arc::clone(&lock(&self.wanted));
         let mut instances = BTreeMap::new();
         for (pool, instance, _) in self.engine.instances_in(&self.dir)? {
@@ -213,6 +224,7 @@ impl NodeEngine {
             keys.insert(pool.clone(), self.engine.replica_keys(&pool)?);
         }
         Ok(NodeReport {
+            order,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             engine_version: crate::engine::sqld::program::VERSION.to_owned(),
             generation: wanted.generation,

@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What a location on another machine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NodeReport {
+    /// Its place among all reports of its machine.
+    #[serde(default)]
+    pub order: ReportOrder,
     /// Of torso, and of libSQL server.
     pub version: String,
     pub engine_version: String,
@@ -24,6 +27,23 @@ pub struct NodeReport {
     /// The pools without primaries yet whose processes run.
     #[serde(default)]
     pub prepared: BTreeSet<String>,
+}
+
+/// Where a report stands among those of one run of a machine's torso.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ReportOrder {
+    /// A number by chance, another one in each run.
+    pub run: u64,
+    /// Rises with each report of the run; taken before anything that is in the report is read.
+    pub number: u64,
+}
+
+impl ReportOrder {
+    /// Whether a report is older than another one, as far as that can be told.
+    #[must_use]
+    pub fn is_before(self, other: Self) -> bool {
+        self.run == other.run && self.number < other.number
+    }
 }
 
 /// Bytes and numbers that no machine has: sums of such are numbers still.
@@ -169,6 +189,7 @@ mod tests {
             blocked: None,
         };
         let report = NodeReport {
+            order: ReportOrder::default(),
             version: "1.2.3-rc.1+b\u{1b}[2J ".repeat(100),
             engine_version: "0.24.33".to_owned(),
             generation: 3,
