@@ -1,7 +1,9 @@
 //! The engine of a location on a machine of its own, as a whole: it is given the whole wanted state, and says what there is. How both
 //! are sent, and how a pool's primary is reached from here, is the caller's.
 
-use super::{InstanceReport, NodeReport, RemotePrimary, ReportAnswer, ReportOrder, WantedPool, WantedState};
+use super::{
+    InstanceReport, NodeReport, RemotePrimary, ReportAnswer, ReportOrder, WantedInstance, WantedPool, WantedState,
+};
 use crate::engine::sqld::{PrimaryElsewhere, SqldEngine};
 use crate::engine::{Engine as _, Site, database_of_instance, disk};
 use crate::error::{Code, Error, Result};
@@ -190,11 +192,14 @@ impl NodeEngine {
             let (database, _) = database_of_instance(&instance);
             let mut successors = wanted
                 .pools
-                .values()
-                .flat_map(|pool| pool.instances.keys())
-                .filter(|other| database_of_instance(other).0 == database);
+                .iter()
+                .flat_map(|(pool, known)| known.instances.iter().map(move |(other, known)| (pool, other, known)))
+                .filter(|(_, other, _)| database_of_instance(other).0 == database);
             let is_unknown = source == WantedSource::File || wanted.is_partial;
-            if is_unknown || !successors.all(|successor| level.contains(successor)) {
+            let has_all = |(pool, successor, known): (&String, &String, &WantedInstance)| {
+                level.contains(successor) || self.is_standing_primary(pool, successor, known)
+            };
+            if is_unknown || !successors.all(has_all) {
                 applied.retained += 1;
             } else if let Err(error) = self.engine.remove(&self.site(&pool, &instance)) {
                 applied.unreached.push(UnreachedInstance { instance, error });

@@ -1,7 +1,7 @@
 //! The primaries of a location on a machine of its own: made, limited and removed as the server wants it.
 
 use super::node_engine::{AppliedState, NodeEngine, UnreachedInstance};
-use super::{PrimarySource, WantedPool, WantedPrimary, WantedState};
+use super::{PrimarySource, WantedInstance, WantedPool, WantedPrimary, WantedState};
 use crate::engine::{Engine as _, LocalFiles as _, Running, Site, database_of_instance};
 use crate::error::{Code, Error, Result};
 use crate::sync::lock;
@@ -46,6 +46,16 @@ impl NodeEngine {
             PrimarySource::Replica { pool, instance } => Some(self.site(pool, instance)),
             PrimarySource::Existing | PrimarySource::Empty => None,
         }
+    }
+
+    /// Whether an instance is a primary that was made, as the server has seen it, and is here and sound.
+    pub(super) fn is_standing_primary(&self, pool: &str, instance: &str, known: &WantedInstance) -> bool {
+        let is_made = known
+            .primary
+            .as_ref()
+            .is_some_and(|primary| primary.source == PrimarySource::Existing);
+        let running = || self.engine().running(&self.site(pool, instance));
+        is_made && matches!(running(), Ok(Some(running)) if running.damage.is_none() && running.serving)
     }
 
     /// Whether a primary here is made of a replica, which then follows nobody any more.
