@@ -122,7 +122,8 @@ impl SharedMachines {
             let primary = &databases.iter().find(of_pool).unwrap().primary;
             server.log_address(primary).map(|address| address.port())
         };
-        let Ok(_) = self.node.apply(&wanted, WantedSource::Server, &port, &|| {}) else {
+        self.node.take_wanted(&wanted).unwrap();
+        let Ok(_) = self.node.apply(WantedSource::Server, &port, &|| {}) else {
             return;
         };
         let answer = self
@@ -329,18 +330,14 @@ fn remote_copy_of_an_earlier_epoch_stays_until_the_new_one_has_everything() {
     // It hears of the new epoch, and has no way to the new primary.
     let wanted = shared.wanted_there(&shared.wanted()).unwrap();
     let no_way = |_: &str, _: &_| Err(torso::error::Error::new(Code::Unavailable, "no way"));
-    let applied = shared
-        .node
-        .apply(&wanted, WantedSource::Server, &no_way, &|| {})
-        .unwrap();
+    shared.node.take_wanted(&wanted).unwrap();
+    let applied = shared.node.apply(WantedSource::Server, &no_way, &|| {}).unwrap();
     assert_eq!(applied.retained, 1, "{applied:?}");
     assert!(instances().contains(&before));
     // A state of a file removes nothing, whatever it lacks.
     let nothing = WantedState::default();
-    let applied = shared
-        .node
-        .apply(&nothing, WantedSource::File, &no_way, &|| {})
-        .unwrap();
+    shared.node.take_wanted(&nothing).unwrap();
+    let applied = shared.node.apply(WantedSource::File, &no_way, &|| {}).unwrap();
     assert!(applied.retained > 0 && instances().contains(&before), "{applied:?}");
     machines.connect();
     until("only the new one is left", || {

@@ -254,17 +254,14 @@ impl Node {
     /// Makes what there is what is wanted; returns whether all of it could be done.
     fn apply(&self, wanted: &WantedState, source: WantedSource) -> bool {
         lock(&self.ports).retain(|pool, _| wanted.pools.contains_key(pool));
-        // Before anything else: what is not wanted any more takes no further row.
-        self.link
-            .end_streams(|target| check_stream(wanted, &self.location, target).is_err());
         let port = |name: &str, pool: &WantedPool| self.port(name, pool);
-        let progress = || {
-            // Once more: until the engine knew what is wanted, streams were still judged by what was before.
+        let applied = self.engine.take_wanted(wanted).and_then(|()| {
+            // Before anything else: what is not wanted any more takes no further row.
             self.link
                 .end_streams(|target| check_stream(wanted, &self.location, target).is_err());
-            self.report_soon();
-        };
-        let applied = match self.engine.apply(wanted, source, &port, &progress) {
+            self.engine.apply(source, &port, &|| self.report_soon())
+        });
+        let applied = match applied {
             Ok(applied) => applied,
             Err(error) => {
                 tracing::error!(cause = error.full_message(), "what is wanted cannot be done");

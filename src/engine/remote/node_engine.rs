@@ -124,21 +124,27 @@ impl NodeEngine {
         }
     }
 
-    /// Makes what there is what is wanted, as far as it can; applying the same again changes nothing. `port` is where this machine
-    /// leads to the primary of a pool; `progress` is called when the primaries are there. Returns what could not be done, and how many instances stay until their successors have everything.
+    /// Takes what is wanted here from now on. Streams are judged by it at once; [`NodeEngine::apply`] makes the rest so.
+    pub fn take_wanted(&self, wanted: &WantedState) -> Result<()> {
+        wanted.check_names()?;
+        *lock(&self.wanted) = Arc::new(wanted.clone());
+        Ok(())
+    }
+
+    /// Makes what there is what was taken as wanted, as far as it can; applying the same again changes nothing. `port` is where this
+    /// machine leads to the primary of a pool; `progress` is called when the primaries are there. Returns what could not be done, and
+    /// how many instances stay until their successors have everything.
     ///
-    /// What is not wanted is removed, if it is a replica: its primary has everything. A primary is removed only if the server says so. The instance of an earlier epoch stays until that of
-    /// the new one has everything, so that there is a copy at any moment.
+    /// What is not wanted is removed, if it is a replica: its primary has everything. A primary is removed only if the server says so.
+    /// The instance of an earlier epoch stays until that of the new one has everything, so that there is a copy at any moment.
     pub fn apply(
         &self,
-        wanted: &WantedState,
         source: WantedSource,
         port: &dyn Fn(&str, &WantedPool) -> Result<u16>,
         progress: &dyn Fn(),
     ) -> Result<AppliedState> {
-        wanted.check_names()?;
+        let wanted = &*self.wanted();
         disk::private_dir(&self.dir)?;
-        *lock(&self.wanted) = Arc::new(wanted.clone());
         let mut applied = AppliedState::default();
         if !wanted.token_key.is_empty() {
             self.engine.trust_token_key(&wanted.token_key);
