@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 if [ -z "${TORSO_BIN:-}" ]; then
     cargo build --release --quiet
-    TORSO_BIN=$PWD/target/release
+    TORSO_BIN=$(cd "${CARGO_TARGET_DIR:-target}/release" && pwd)
 fi
 PATH="$TORSO_BIN:$PATH"
 world=$(mktemp -d)
