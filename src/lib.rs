@@ -17,8 +17,8 @@
 //! - `sqltext`: SQL as text: tokens, statements, quoting, and what a hosted database may do.
 //! - `sql`: a SQL connection to a file or a server; `shell`: the shell over it.
 //! - `served_file`: a file that a server process has for a while, and its way back.
-//! - `jwt`: signed tokens; `sqlite_header`: what a SQLite file's header says; `checksum`, `error`, `net`, `panics`,
-//!   `private_files`, `secret`, `sync`, `termination`: used by all.
+//! - `jwt`: signed tokens; `sqlite_header`: what a SQLite file's header says; `damage_check`: signs of damage in an open database;
+//!   `checksum`, `error`, `net`, `panics`, `private_files`, `secret`, `sync`, `termination`: used by all.
 //! - `change_outcome`, `temporary_files`: what a command that ends in the middle has changed, and what it removes.
 //!
 //! Without the feature `server`, the crate has the embedded control plane, the client and the shell. `server`, `control::hosted`,
@@ -35,6 +35,7 @@ pub mod checksum;
 pub mod commands;
 pub mod context;
 pub mod control;
+mod damage_check;
 pub mod declared;
 pub mod engine;
 #[cfg(unix)]

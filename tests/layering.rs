@@ -6,8 +6,8 @@ use crate::support::crate_root;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Each folder or file of `src`, and what it may name of the rest of the crate. `change_outcome`, `checksum`, `error`, `jwt`,
-/// `net`, `panics`, `private_files`, `secret`, `served_file`, `sqlite_header`, `sync`, `temporary_files` and `termination` are open
+/// Each folder or file of `src`, and what it may name of the rest of the crate. `change_outcome`, `checksum`, `damage_check`, `error`,
+/// `jwt`, `net`, `panics`, `private_files`, `secret`, `served_file`, `sqlite_header`, `sync`, `temporary_files` and `termination` are open
 /// to all. A longer prefix wins over a shorter one.
 pub const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["run"]),
@@ -73,6 +73,7 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
     ("shell", &["shell", "sql", "sqltext", "ui"]),
     ("change_outcome", &[]),
     ("checksum", &[]),
+    ("damage_check", &[]),
     ("error", &[]),
     // What the fuzz tests of all floors share.
     ("fuzz", &[]),
@@ -98,6 +99,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "control/store",
             "control/embedded/catalog",
             "control/hosted/store",
+            "damage_check",
             "engine/file",
             // What its errors say.
             "error",
@@ -243,6 +245,7 @@ fn modules_import_only_what_the_design_allows() {
                 let fine = [
                     "change_outcome",
                     "checksum",
+                    "damage_check",
                     "error",
                     "fuzz",
                     "jwt",

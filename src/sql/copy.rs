@@ -7,11 +7,11 @@
 use super::codes::meaning;
 use super::companions::{BUSY, journal_of, log_of, roll_back_unfinished};
 use super::restrict::distrust_schema;
+use crate::damage_check::find_damage;
 use crate::error::{Code, Error, Result};
 use crate::sqlite_header;
-use crate::sqltext::FIND_DAMAGE;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -196,16 +196,8 @@ fn immutable_url(path: &Path) -> Result<url::Url> {
 
 /// Has SQLite check every page of the copy.
 fn check_content(copy: &Connection, from: &Path) -> Result<()> {
-    // Constraints are not asked for, and might have functions of an application. Only a closed connection refuses.
-    let _ = copy.pragma_update(None, "ignore_check_constraints", true);
-    let found: rusqlite::Result<Option<String>> = copy.query_row(FIND_DAMAGE, [], |row| row.get(0)).optional();
-    let verdict = match found {
-        Ok(Some(verdict)) => verdict,
-        // Where the schema has a function or a collation that only libSQL or its application knows, what can be read is all that was
-        // checked. Damage has codes of its own.
-        Ok(None) | Err(rusqlite::Error::SqlInputError { .. }) => return Ok(()),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => return Ok(()),
-        Err(error) => return Err(read_failed(from, from, error)),
+    let Some(verdict) = find_damage(copy).map_err(|error| read_failed(from, from, error))? else {
+        return Ok(());
     };
     let first = verdict
         .lines()

@@ -3,8 +3,9 @@
 
 use super::{copy, sqlite};
 use crate::checksum::hex;
+use crate::damage_check::find_damage_of_indexes;
 use crate::error::{Code, Error, Result};
-use crate::sqltext::{FIND_DAMAGE, quote};
+use crate::sqltext::quote;
 use ring::digest::{Context, SHA256};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Statement};
@@ -83,7 +84,7 @@ pub fn compare(paths: &[PathBuf], input: &mut impl BufRead, output: &mut impl Wr
         return Err(Error::new(Code::Internal, "there is nothing to compare"));
     };
     let damage: Vec<Option<String>> = match line.trim() {
-        line if line == ComparisonDepth::Structure.line() => open.iter().map(find_damage).collect(),
+        line if line == ComparisonDepth::Structure.line() => open.iter().map(describe_damage).collect(),
         _ => Vec::new(),
     };
     let report = if damage.first().is_some_and(Option::is_some) {
@@ -109,15 +110,9 @@ pub fn compare_now(paths: &[PathBuf], depth: ComparisonDepth) -> Result<ContentC
     parse_answer(&path, text.lines().nth(1).unwrap_or_default())
 }
 
-/// What SQLite finds first in a whole check of a database; none if it is sound. Where its schema has a function or a collation that
-/// only its application or libSQL knows, each table is checked that has none.
-fn find_damage(connection: &Connection) -> Option<String> {
-    let whole = FIND_DAMAGE.replace("quick_check", "integrity_check");
-    let found = copy::find_damage(connection, &whole).and_then(|found| match found {
-        None => check_tables(connection),
-        found => Ok(found),
-    });
-    match found {
+/// What a whole check of a database finds first; none if it is sound.
+fn describe_damage(connection: &Connection) -> Option<String> {
+    match find_damage_of_indexes(connection) {
         // The first line says in which database, of which there is one.
         Ok(found) => found.map(|verdict| {
             let verdict = verdict.trim_start_matches("*** in database main ***");
@@ -125,28 +120,6 @@ fn find_damage(connection: &Connection) -> Option<String> {
         }),
         Err(error) => Some(error.to_string()),
     }
-}
-
-/// The same, where the whole cannot be checked at once; nothing is done where it could.
-fn check_tables(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    if connection.prepare("PRAGMA integrity_check(1)").is_ok() {
-        return Ok(None);
-    }
-    let mut tables = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
-    let names: Vec<String> = tables
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for name in names {
-        let query = format!(
-            "SELECT integrity_check FROM pragma_integrity_check({}) WHERE integrity_check <> 'ok' \
-             AND integrity_check NOT LIKE '% value in %.%' LIMIT 1",
-            quote::literal(&name)
-        );
-        if let Some(found) = copy::find_damage(connection, &query)? {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
 }
 
 /// Compares the rows of databases. `damage` says what is wrong with those that are left out, the primary first.

@@ -2,16 +2,16 @@
 
 use super::note::{self, Copy, ReplicaNote};
 use super::{COMPANIONS, changed_ns, file, position, sqlite, stat, unfinished, visible_damage};
+use crate::damage_check::find_damage;
 use crate::engine::disk::{self, with_suffix};
 use crate::engine::{Damage, Position, Site};
 use crate::error::{Code, Error, Result};
 use crate::sqlite_header;
-use crate::sqltext::FIND_DAMAGE;
 use crate::temporary_files::UnfinishedFile;
 use jiff::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -248,26 +248,13 @@ pub(super) fn snapshot(from: &Site, to: &Path) -> Result<()> {
 
 /// Fails where a copy is damaged, and so its source: it would take the place of a copy that may be the last good one.
 fn check_sound(copy: &Path, source: &Path) -> Result<()> {
-    match find_damage(&open(copy)?, FIND_DAMAGE) {
+    match find_damage(&open(copy)?) {
         Ok(None) => Ok(()),
         Ok(Some(verdict)) => {
             let first = verdict.lines().next().unwrap_or_default();
             Err(Damage::damaged(format!("is damaged: {first}")).to_error(source))
         }
         Err(error) => Err(copy_failed(source, copy, error)),
-    }
-}
-
-/// What a query like [`FIND_DAMAGE`] finds. None, too, where the schema has a function, a collation or a tokenizer that only its
-/// application or libSQL knows: then what can be read is all that was checked.
-pub(super) fn find_damage(connection: &Connection, query: &str) -> rusqlite::Result<Option<String>> {
-    // Constraints are not asked for, and might have such functions. Only a closed connection refuses.
-    let _ = connection.pragma_update(None, "ignore_check_constraints", true);
-    match connection.query_row(query, [], |row| row.get(0)).optional() {
-        Err(rusqlite::Error::SqlInputError { .. }) => Ok(None),
-        // Damage has codes of its own.
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => Ok(None),
-        found => found,
     }
 }
 

@@ -7,10 +7,10 @@ mod vectors;
 pub use divergence::{Divergence, find_divergence};
 
 use super::{copy, dump, sqlite, with_suffix};
+use crate::damage_check::find_damage;
 use crate::engine::disk;
 use crate::error::{Code, Error, Result};
 use crate::sqlite_header;
-use crate::sqltext::FIND_DAMAGE;
 use crate::sqltext::policy;
 use rusqlite::Connection;
 use std::path::Path;
@@ -164,7 +164,7 @@ pub fn check_or_convert(seed: &Path, to: &Path) -> Result<bool> {
 /// a constraint, nothing is checked beyond what a copy of the pages shows.
 fn check_structure(connection: &Connection, file: &Path) -> Result<()> {
     forget_modules(connection);
-    match copy::find_damage(connection, FIND_DAMAGE) {
+    match find_damage(connection) {
         Ok(None) => Ok(()),
         Ok(Some(problem)) => Err(Error::new(
             Code::InvalidFile,
