@@ -446,6 +446,12 @@ pub fn not_writable(name: &DatabaseName, why: &str) -> Error {
     Error::new(Code::Blocked, format!("database {name} cannot be written to: {why}"))
 }
 
+/// The error of whoever wants to read a database whose reads are blocked.
+pub fn reads_blocked(name: &DatabaseName) -> Error {
+    Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
+        .hint(format!("torso db config set {name} block-reads off lifts it"))
+}
+
 /// The error of whoever wants to delete a database whose group is protected from that.
 pub fn protected_by_group(name: &DatabaseName, group: &GroupName) -> Error {
     Error::new(

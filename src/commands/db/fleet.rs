@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::control::ControlPlane;
 use crate::control::name_pattern;
 use crate::control::names::{DatabaseId, DatabaseName, GroupName};
-use crate::control::types::{Connection, Database, DatabaseFilter};
+use crate::control::types::{Connection, Database, DatabaseFilter, reads_blocked};
 use crate::error::{Code, Error, Result};
 use crate::fleet::{self, DatabaseResult, FleetState, FleetSummary, FleetWork, Waves};
 use crate::ui::{Cell, ItemStream, StreamColumn};
@@ -147,10 +147,7 @@ impl Fleet {
 fn check_open(database: &Database, only_reads: bool) -> Result<()> {
     let name = &database.name;
     if database.block_reads {
-        return Err(
-            Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
-                .hint(format!("torso db config set {name} block-reads off lifts it")),
-        );
+        return Err(reads_blocked(name));
     }
     match only_reads {
         true => Ok(()),

@@ -3,7 +3,7 @@
 use super::Client;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::tokens::Authorization;
-use crate::control::types::{Connection, Instance, Role, not_writable};
+use crate::control::types::{Connection, Instance, Role, not_writable, reads_blocked};
 use crate::control::{DatabaseOperations as _, InstanceOperations as _, LocationOperations as _};
 use crate::error::{Code, Error, Result};
 
@@ -26,10 +26,7 @@ impl Client {
             }
         };
         if database.block_reads {
-            return Err(
-                Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
-                    .hint(format!("torso db config set {name} block-reads off lifts it")),
-            );
+            return Err(reads_blocked(name));
         }
         url.check_for_token(self.http.base())?;
         let mut read_only_reason = if database.block_writes {

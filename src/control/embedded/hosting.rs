@@ -11,7 +11,7 @@ use super::reconcile::former::{is_successor, is_there};
 use super::view::{CatalogView, database_not_found};
 use super::{Embedded, databases, groups};
 use crate::control::names::{DatabaseId, DatabaseName, LocationCode};
-use crate::control::types::{CreateDatabase, Database, Group, NewGroup};
+use crate::control::types::{CreateDatabase, Database, Group, NewGroup, reads_blocked};
 use crate::engine::{DatabaseLimits, Position, Site};
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeSet;
@@ -226,10 +226,7 @@ impl Embedded {
     pub fn snapshot(&self, name: &DatabaseName, location: Option<&LocationCode>, to: &Path) -> Result<()> {
         let placed = self.placement(name)?;
         if placed.block_reads {
-            return Err(
-                Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
-                    .hint(format!("torso db config set {name} block-reads off lifts it")),
-            );
+            return Err(reads_blocked(name));
         }
         let Some(location) = location else {
             let site = readable_site(self.engine.as_ref(), &placed)?;

@@ -12,7 +12,7 @@ use crate::control::compaction::Compaction;
 use crate::control::database_url::DatabaseUrl;
 use crate::control::names::{DatabaseName, LocationCode};
 use crate::control::promotion::ForcedPromotion;
-use crate::control::types::{self, Connection, Database, Instance, InstanceState, Seed, Synced};
+use crate::control::types::{self, Connection, Database, Instance, InstanceState, Seed, Synced, reads_blocked};
 use crate::control::verification::{Verification, VerificationRequest};
 use crate::engine::{Frame, InstanceRole, Running};
 use crate::error::{Code, Error, Result};
@@ -176,10 +176,7 @@ impl InstanceOperations for Embedded {
         let location = location.unwrap_or(&row.primary);
         wanted_at(&view, &row, location)?;
         if row.block_reads {
-            return Err(
-                Error::new(Code::Blocked, format!("reads of database {name} are blocked"))
-                    .hint(format!("torso db config set {name} block-reads off lifts it")),
-            );
+            return Err(reads_blocked(name));
         }
         let is_primary = row.primary == *location;
         if is_primary {

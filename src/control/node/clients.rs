@@ -9,6 +9,7 @@ use crate::control::gateway_plane::{
 };
 use crate::control::names::DatabaseId;
 use crate::control::tokens::Authorization;
+use crate::control::types::reads_blocked;
 use crate::engine::sqld::SqldEngine;
 use crate::error::{Code, Error, Result};
 use crate::jwt::random_bytes;
@@ -203,11 +204,7 @@ impl GatewayPlane for NodePlane {
         Self::check_replica(route)?;
         // A replica's process knows it from its primary, a copy without one does not.
         if route.block_reads {
-            return Err(Error::new(
-                Code::Blocked,
-                format!("reads of database {} are blocked", route.database),
-            )
-            .hint(format!("torso db config set {} block-reads off", route.database)));
+            return Err(reads_blocked(&route.database));
         }
         // A process that was started without its primary opens nothing, and does not say so.
         if !self.access.was_reached.load(Ordering::SeqCst) && !self.engine().serves_without_primary(&route.site) {
