@@ -16,37 +16,31 @@ const SHORTEST_KEY_AGE: Duration = Duration::from_secs(10);
 const LEAST_MEMORY: u64 = 128_000_000;
 
 pub(super) fn statement_timeout(text: &str) -> Result<Duration> {
-    match text.parse()? {
-        Span::For(time) if time >= SHORTEST_STATEMENT => Ok(time),
-        _ => Err(Error::new(
-            Code::InvalidValue,
-            format!("{text:?} is not a valid statement timeout: it must be at least 1s, and not never"),
-        )
-        .hint("write a time such as 30s or 5m")),
-    }
+    let hint = "write a time such as 30s or 5m";
+    parse_at_least(text, SHORTEST_STATEMENT, "a valid statement timeout", hint)
 }
 
 /// How old a machine's knowledge of revoked tokens may be.
 pub(super) fn max_key_age(text: &str) -> Result<Duration> {
-    match text.parse()? {
-        Span::For(time) if time >= SHORTEST_KEY_AGE => Ok(time),
-        _ => Err(Error::new(
-            Code::InvalidValue,
-            format!("{text:?} is not how old keys may be: it must be at least 10s, and not never"),
-        )
-        .hint("write a time such as 10m, 1h or 24h")),
-    }
+    let hint = "write a time such as 10m, 1h or 24h";
+    parse_at_least(text, SHORTEST_KEY_AGE, "how old keys may be", hint)
 }
 
 /// How often something is done.
 pub(super) fn backup_interval(text: &str) -> Result<Duration> {
+    let hint = "write a time such as 6h or 24h";
+    parse_at_least(text, SHORTEST_INTERVAL, "how often backups can be made", hint)
+}
+
+/// A time that is `shortest` or longer, and not never. `what` is what a text that says none is not.
+fn parse_at_least(text: &str, shortest: Duration, what: &str, hint: &str) -> Result<Duration> {
     match text.parse()? {
-        Span::For(time) if time >= SHORTEST_INTERVAL => Ok(time),
-        _ => Err(Error::new(
-            Code::InvalidValue,
-            format!("{text:?} is not how often backups can be made: it must be at least 1s, and not never"),
-        )
-        .hint("write a time such as 6h or 24h")),
+        Span::For(time) if time >= shortest => Ok(time),
+        _ => {
+            let seconds = shortest.as_secs();
+            let why = format!("{text:?} is not {what}: it must be at least {seconds}s, and not never");
+            Err(Error::new(Code::InvalidValue, why).hint(hint))
+        }
     }
 }
 
