@@ -1,11 +1,14 @@
 //! Where backups are, and the key that they are encrypted with: the options of all verbs about backups. A key comes from a file
 //! or from the environment, never from the command line, which others on the machine can read.
 
-use crate::backup::{BackupDestination, BackupKey, Repository};
+use crate::backup::{BackupDestination, BackupKey, Manifest, Repository};
 use crate::commands::answers::counted;
+use crate::commands::interruption::check_interrupted;
+use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::settings::env;
+use crate::shell::interrupt;
 use std::path::PathBuf;
 
 /// The key of encrypted backups.
@@ -103,6 +106,16 @@ pub(super) fn planned(to: Option<&BackupDestination>, key: &KeyFile) -> Result<B
 /// Opens the place that backups are read from.
 pub(super) fn open(within: Option<&BackupDestination>, key: &KeyFile) -> Result<Repository> {
     Repository::open(&destination(within, "--in")?, key.read()?)
+}
+
+/// Reads all of a backup back, with progress, until Ctrl-C.
+pub(super) fn check(ctx: &Context, repository: &Repository, manifest: &Manifest) -> Result<()> {
+    interrupt::install();
+    let mut progress = ctx.ui.progress(format!("Checking backup {}", manifest.id));
+    repository.check(manifest, &mut |done, all| {
+        progress.at(done, all);
+        check_interrupted()
+    })
 }
 
 /// Fails with `backup_damaged` if backups are.

@@ -278,12 +278,7 @@ fn checked_row(ctx: &Context, repository: &Repository, listed: &ListedBackup, re
         return Ok(row);
     };
     let found = if reads_all && listed.is_checked {
-        interrupt::install();
-        let mut progress = ctx.ui.progress(format!("Checking backup {}", listed.id));
-        repository.check(manifest, &mut |done, all| {
-            progress.at(done, all);
-            check_interrupted()
-        })
+        backup_place::check(ctx, repository, manifest)
     } else {
         repository.check_sizes(manifest)
     };

@@ -218,15 +218,7 @@ fn check_all(
     manifest: &Manifest,
     checked: &mut BTreeMap<BackupId, Option<String>>,
 ) -> Result<()> {
-    catch_interrupts();
-    let check = |manifest: &Manifest| {
-        let mut progress = ctx.ui.progress(format!("Checking backup {}", manifest.id));
-        repository.check(manifest, &mut |done, all| {
-            progress.at(done, all);
-            check_interrupted()
-        })
-    };
-    check(manifest)?;
+    backup_place::check(ctx, repository, manifest)?;
     let Some(server) = manifest.server() else { return Ok(()) };
     for database in &server.databases {
         let why = match checked.get(&database.backup) {
@@ -234,7 +226,7 @@ fn check_all(
             None => {
                 let found = repository
                     .get(&database.id, &database.backup)
-                    .and_then(|manifest| check(&manifest));
+                    .and_then(|manifest| backup_place::check(ctx, repository, &manifest));
                 match found {
                     Err(error) if matches!(error.code(), Code::Interrupted | Code::BackupStorage) => return Err(error),
                     found => found.err().map(|error| error.full_message()),
