@@ -210,26 +210,27 @@ pub(super) enum VariableFormat {
 
 /// The variables as text of a form. For [`VariableFormat::Github`] these are the lines of the file that `GITHUB_ENV` names.
 pub(super) fn lines(variables: &[Variable], form: VariableFormat) -> String {
-    let mut text = String::new();
-    if form == VariableFormat::Json {
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        let member =
-            |variable: &Variable| format!("\n  {}: {}", quoted(&variable.name), quoted(variable.value.expose()));
-        let members: Vec<_> = variables.iter().map(member).collect();
-        return format!("{{{}\n}}\n", members.join(","));
-    }
-    for variable in variables {
-        let (name, value) = (&variable.name, variable.value.expose());
-        text += &match form {
-            VariableFormat::Dotenv | VariableFormat::Json => dotenv_line(name, value),
-            VariableFormat::Github => github_line(name, value),
-            VariableFormat::Export => format!("export {name}='{}'", value.replace('\'', r"'\''")),
-            VariableFormat::Fish => format!("set -gx {name} '{}'", value.replace('\\', r"\\").replace('\'', r"\'")),
-            VariableFormat::Powershell => format!("$env:{name} = '{}'", value.replace('\'', "''")),
-        };
-        text.push('\n');
-    }
-    text
+    let line: fn(&str, &str) -> String = match form {
+        VariableFormat::Json => return json_object(variables),
+        VariableFormat::Dotenv => dotenv_line,
+        VariableFormat::Github => github_line,
+        VariableFormat::Export => |name, value| format!("export {name}='{}'", value.replace('\'', r"'\''")),
+        VariableFormat::Fish => {
+            |name, value| format!("set -gx {name} '{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
+        }
+        VariableFormat::Powershell => |name, value| format!("$env:{name} = '{}'", value.replace('\'', "''")),
+    };
+    let lines = variables
+        .iter()
+        .map(|variable| line(&variable.name, variable.value.expose()) + "\n");
+    lines.collect()
+}
+
+fn json_object(variables: &[Variable]) -> String {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let member = |variable: &Variable| format!("\n  {}: {}", quoted(&variable.name), quoted(variable.value.expose()));
+    let members: Vec<_> = variables.iter().map(member).collect();
+    format!("{{{}\n}}\n", members.join(","))
 }
 
 /// A line of a `.env` file. Values of ordinary characters stand bare, since all readers of such files agree on these.
