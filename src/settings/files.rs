@@ -12,9 +12,14 @@ use toml_edit::DocumentMut;
 
 /// The document at `path`; an empty one if there is no file.
 pub fn read(path: &Path) -> Result<DocumentMut> {
+    parse(path, &read_text(path)?)
+}
+
+/// The text of the document at `path`; an empty one if there is no file.
+pub fn read_text(path: &Path) -> Result<String> {
     match fs::read_to_string(path) {
-        Ok(text) => parse(path, &text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(DocumentMut::new()),
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err(invalid(path, "it is not UTF-8 text")),
         Err(error) => Err(Error::io(error, format!("cannot read {}", path.display()))),
     }

@@ -190,8 +190,8 @@ pub(super) fn value(path: &Path, document: &DocumentMut, key: SettingKey) -> Res
 /// Writes a database, and the context that it is in, into the project file at `path`; with none, removes both. Comments and
 /// other keys stay, and a file without keys is removed. False if nothing had to be changed.
 pub(super) fn link(path: &Path, database: Option<(&str, Option<&str>)>) -> Result<bool> {
-    let mut document = files::read(path)?;
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let text = files::read_text(path)?;
+    let mut document = files::parse(path, &text)?;
     check_keys(path, &text, &document)?;
     let before = document.to_string();
     let (database, context) = database.map_or((None, None), |(database, context)| (Some(database), context));
