@@ -234,7 +234,7 @@ fn is_code(name: &str) -> bool {
 fn undoes(file: &str, files: &[String]) -> bool {
     let version = |file: &str, prefix| {
         let (version, _) = file.strip_prefix(prefix)?.split_once("__")?;
-        split_name(&format!("V{version}__")).map(|(version, _)| version)
+        flyway_version(version)
     };
     version(file, 'U').is_some_and(|undone| {
         let mut applied = files.iter().filter_map(|file| version(file, 'V'));
@@ -247,8 +247,7 @@ fn undoes(file: &str, files: &[String]) -> bool {
 fn split_name(stem: &str) -> Option<(String, String)> {
     let flyway = stem.strip_prefix('V').and_then(|stem| stem.split_once("__"));
     if let Some((version, name)) = flyway {
-        let version = version.replace('_', ".");
-        return is_version(&version).then(|| (version, name.trim_start_matches(['_', '-']).to_owned()));
+        return Some((flyway_version(version)?, name.trim_start_matches(['_', '-']).to_owned()));
     }
     let numbered = stem.strip_prefix('V').unwrap_or(stem);
     let end = numbered
@@ -257,6 +256,12 @@ fn split_name(stem: &str) -> Option<(String, String)> {
     let (version, rest) = numbered.split_at(end);
     let separated = rest.is_empty() || rest.starts_with(['_', '-']);
     (is_version(version) && separated).then(|| (version.to_owned(), rest.trim_start_matches(['_', '-']).to_owned()))
+}
+
+/// The version in `2_1` or `2.1`, as Flyway has it.
+fn flyway_version(text: &str) -> Option<String> {
+    let version = text.replace('_', ".");
+    is_version(&version).then_some(version)
 }
 
 /// Numbers with dots between them.
