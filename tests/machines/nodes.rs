@@ -1,7 +1,7 @@
 //! A server with a location on another machine, set up as `docs/machines.md` says, and what becomes of the replicas there when
 //! nodes, links and power are lost.
 
-use super::site::{Site, blocks, join, open_server, start_server, state, type_block, wait_for, write};
+use super::site::{Site, blocks, join, open_server, start_server, state, try_write, type_block, wait_for, write};
 use crate::support::machines::machine_network;
 
 #[test]
@@ -10,11 +10,7 @@ fn machines_page_leads_to_a_replica_that_outlives_power_losses() {
     let Some(mut network) = machine_network(test) else {
         return;
     };
-    let (mut server, mut lhr, mut fra) = (
-        Site::new(&mut network),
-        Site::new(&mut network),
-        Site::new(&mut network),
-    );
+    let [mut server, mut lhr, mut fra] = Site::several(&mut network);
     let blocks = blocks();
     let [listen, invite, join_line, replicate, ..] = blocks.as_slice() else {
         panic!("other blocks than this test knows: {blocks:#?}");
@@ -55,12 +51,7 @@ fn machines_page_leads_to_a_replica_that_outlives_power_losses() {
     server.machine.power_on();
     start_server(&mut server, listen);
     // Its databases are there when their processes are.
-    let insert = ["db", "shell", "app", "insert into t values (1)"];
-    wait_for(
-        "server takes writes again",
-        || server.machine.run(|| server.world.torso(insert)).status.success(),
-        || server.log(),
-    );
+    wait_for("server takes writes again", || try_write(&server), || server.log());
     lhr.wait_rows("row arrives at lhr after the server's power loss", 5);
     fra.wait_rows("row arrives at fra after the server's power loss", 5);
 }

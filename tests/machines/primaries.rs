@@ -1,6 +1,6 @@
 //! Primaries on other machines: what the server passes on to them, who follows them, and how they move.
 
-use super::site::{Site, blocks, join, open_server, start_server, state, type_block, wait_for};
+use super::site::{Site, blocks, join, open_server, start_server, state, try_write, type_block, wait_for};
 use crate::support::machines::machine_network;
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -17,10 +17,21 @@ fn count(server: &Site, location: Option<&str>) -> Option<String> {
     answer.status.success().then(|| answer.stdout.trim().to_owned())
 }
 
-/// Whether a row was written.
-fn try_write(server: &Site) -> bool {
-    let insert = ["db", "shell", "app", "insert into t values (1)"];
-    server.machine.run(|| server.world.torso(insert)).status.success()
+/// Whether the primary of `app` was moved.
+fn try_promote(server: &Site, location: &str) -> bool {
+    let words = ["db", "promote", "app", location];
+    server.machine.run(|| server.world.torso(words)).status.success()
+}
+
+/// Kills a machine while the primary of `app` is moved to a location, and starts it again.
+fn kill_during_move(server: &Site, to: &str, machine: &mut Site) {
+    std::thread::scope(|scope| {
+        let moving = scope.spawn(|| try_promote(server, to));
+        std::thread::sleep(Duration::from_millis(150));
+        machine.kill();
+        moving.join().unwrap()
+    });
+    machine.start("exec torso node");
 }
 
 #[track_caller]
@@ -38,11 +49,7 @@ fn machine_with_the_primary_takes_the_servers_writes_and_is_followed() {
     let Some(mut network) = machine_network(test) else {
         return;
     };
-    let (mut server, mut lhr, mut fra) = (
-        Site::new(&mut network),
-        Site::new(&mut network),
-        Site::new(&mut network),
-    );
+    let [mut server, mut lhr, mut fra] = Site::several(&mut network);
     let blocks = blocks();
     let [listen, invite, join_line, _, primaries, ..] = blocks.as_slice() else {
         panic!("other blocks than this test knows: {blocks:#?}");
@@ -139,11 +146,7 @@ fn machine_primaries_move_there_and_back_under_load_and_lose_nothing() {
     let Some(mut network) = machine_network(test) else {
         return;
     };
-    let (mut server, mut lhr, mut fra) = (
-        Site::new(&mut network),
-        Site::new(&mut network),
-        Site::new(&mut network),
-    );
+    let [mut server, mut lhr, mut fra] = Site::several(&mut network);
     let blocks = blocks();
     let [listen, invite, join_line, ..] = blocks.as_slice() else {
         panic!("other blocks than this test knows: {blocks:#?}");
@@ -175,16 +178,7 @@ fn machine_primaries_move_there_and_back_under_load_and_lose_nothing() {
     // The machine is killed while its primary is moved away: that is completed or undone.
     promote(&server, "lhr");
     let before: i64 = count(&server, None).unwrap().parse().unwrap();
-    std::thread::scope(|scope| {
-        let moving = scope.spawn(|| {
-            let words = ["db", "promote", "app", "ams"];
-            server.machine.run(|| server.world.torso(words)).status.success()
-        });
-        std::thread::sleep(Duration::from_millis(150));
-        lhr.kill();
-        moving.join().unwrap()
-    });
-    lhr.start("exec torso node");
+    kill_during_move(&server, "ams", &mut lhr);
     wait_for("it takes writes again", || try_write(&server), || server.log());
     let rows: i64 = count(&server, None).unwrap().parse().unwrap();
     assert!(rows > before, "{before} acknowledged, {rows} there");
@@ -194,22 +188,10 @@ fn machine_primaries_move_there_and_back_under_load_and_lose_nothing() {
     // The same of one that becomes the primary's.
     wait_for(
         "the primary is at the server",
-        || {
-            let words = ["db", "promote", "app", "ams"];
-            server.machine.run(|| server.world.torso(words)).status.success()
-        },
+        || try_promote(&server, "ams"),
         || server.log(),
     );
-    std::thread::scope(|scope| {
-        let moving = scope.spawn(|| {
-            let words = ["db", "promote", "app", "fra"];
-            server.machine.run(|| server.world.torso(words)).status.success()
-        });
-        std::thread::sleep(Duration::from_millis(150));
-        fra.kill();
-        moving.join().unwrap()
-    });
-    fra.start("exec torso node");
+    kill_during_move(&server, "fra", &mut fra);
     wait_for("it takes writes after that", || try_write(&server), || server.log());
     let after: i64 = count(&server, None).unwrap().parse().unwrap();
     assert!(after > rows, "{rows} acknowledged, {after} there");
@@ -223,7 +205,7 @@ fn machine_that_is_lost_is_replaced_and_its_files_are_set_aside() {
     let Some(mut network) = machine_network(test) else {
         return;
     };
-    let (mut server, mut lhr) = (Site::new(&mut network), Site::new(&mut network));
+    let [mut server, mut lhr] = Site::several(&mut network);
     let blocks = blocks();
     let [listen, invite, join_line, _, primaries, _, _, force, ..] = blocks.as_slice() else {
         panic!("other blocks than this test knows: {blocks:#?}");
@@ -234,10 +216,7 @@ fn machine_that_is_lost_is_replaced_and_its_files_are_set_aside() {
     server.torso(&["db", "shell", "app", "create table t(x)"]);
     assert!(try_write(&server));
     wait_count("row arrives here", &server, Some("ams"), 1);
-    // It loses its power.
-    lhr.machine.cut_link();
-    lhr.kill();
-    lhr.machine.remove();
+    lhr.lose_power();
     wait_for("lhr is away", || state(&server, "lhr") == "away", || server.log());
     let unsure = ["db", "promote", "app", "--force", "--yes"];
     let refused = server.machine.run(|| server.world.torso(unsure));

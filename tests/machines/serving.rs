@@ -127,7 +127,7 @@ fn node_serves_clients_with_the_tokens_of_its_server() {
     let Some(mut network) = machine_network("node_serves_clients_with_the_tokens_of_its_server") else {
         return;
     };
-    let (mut server, mut lhr) = (Site::new(&mut network), Site::new(&mut network));
+    let [mut server, mut lhr] = Site::several(&mut network);
     let blocks = blocks();
     let serve = blocks.iter().find(|block| block.starts_with("torso node --listen"));
     let ([listen, invite, join_line, replicate, ..], Some(serve)) = (blocks.as_slice(), serve) else {

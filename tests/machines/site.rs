@@ -24,7 +24,12 @@ pub struct Site {
 }
 
 impl Site {
-    pub fn new(network: &mut MachineNetwork) -> Self {
+    /// As many machines on a network.
+    pub fn several<const N: usize>(network: &mut MachineNetwork) -> [Self; N] {
+        std::array::from_fn(|_| Self::new(network))
+    }
+
+    fn new(network: &mut MachineNetwork) -> Self {
         let mut world = World::new();
         let folder = Path::new(TORSO).parent().unwrap().display();
         world.set("PATH", format!("{folder}:/usr/local/bin:/usr/bin:/bin"));
@@ -218,4 +223,10 @@ pub fn type_block(server: &Site, block: &str) {
     for line in block.lines() {
         server.torso(&line.split_whitespace().skip(1).collect::<Vec<_>>());
     }
+}
+
+/// Whether a row was written.
+pub fn try_write(server: &Site) -> bool {
+    let insert = ["db", "shell", "app", "insert into t values (1)"];
+    server.machine.run(|| server.world.torso(insert)).status.success()
 }
