@@ -3,14 +3,15 @@
 
 use crate::control::embedded::WantedPlacement;
 use crate::control::hosted::Shared;
+use crate::control::hosted::change_counter::ChangeCounter;
 use crate::control::hosted::store::OrganizationRow;
 use crate::engine::remote::{DatabaseSites, PrimarySource, ReplicaKeys, WantedPrimary, WantedState};
 use crate::engine::{DatabaseLimits, Site};
 use crate::error::Result;
-use crate::sync::{lock, wait};
+use crate::sync::lock;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long what was read is used, were a change not signalled.
@@ -19,8 +20,7 @@ const OLDEST: Duration = Duration::from_secs(30);
 /// What was wanted when that was read last.
 pub(super) struct WantedStates {
     /// How often they may have changed.
-    changes: Mutex<u64>,
-    signal: Condvar,
+    changes: ChangeCounter,
     read: Mutex<ReadState>,
     /// Held by whoever makes a state of what was read.
     order: Mutex<()>,
@@ -40,9 +40,11 @@ struct ReadState {
 
 impl Default for WantedStates {
     fn default() -> Self {
+        let changes = ChangeCounter::default();
+        // Nothing was read yet: whoever waits for the first change has missed none.
+        changes.mark_changed();
         Self {
-            changes: Mutex::new(1),
-            signal: Condvar::default(),
+            changes,
             read: Mutex::default(),
             order: Mutex::default(),
             states: Mutex::default(),
@@ -53,18 +55,12 @@ impl Default for WantedStates {
 impl WantedStates {
     /// Has the catalogs be read again.
     pub fn mark_changed(&self) {
-        *lock(&self.changes) += 1;
-        self.signal.notify_all();
+        self.changes.mark_changed();
     }
 
     /// Waits until they may have changed more often than `seen`, or are old. Returns how often.
     pub fn await_change(&self, seen: u64) -> u64 {
-        let begun = Instant::now();
-        let mut changes = lock(&self.changes);
-        while *changes == seen && begun.elapsed() < OLDEST {
-            changes = wait(&self.signal, changes, OLDEST.saturating_sub(begun.elapsed()));
-        }
-        *changes
+        self.changes.await_change(seen, OLDEST)
     }
 
     /// The generation of what is wanted at a location; 0 before that was read.
@@ -123,7 +119,7 @@ impl Shared {
         let wanted = &self.nodes.wanted;
         let mut read = lock(&wanted.read);
         // Before it is read: what changes meanwhile is read once more.
-        let changes = *lock(&wanted.changes);
+        let changes = wanted.changes.count();
         if changes != read.changes || read.at.is_none_or(|at| at.elapsed() >= OLDEST) {
             *read = ReadState {
                 changes,
@@ -224,7 +220,7 @@ mod tests {
         states.mark_changed();
         let seen = states.await_change(first);
         assert_eq!(seen, first + 2);
-        assert_eq!(*lock(&states.changes), seen, "nothing else is waiting to be read");
+        assert_eq!(states.changes.count(), seen, "nothing else is waiting to be read");
     }
 
     #[test]
