@@ -112,6 +112,22 @@ pub struct StreamTarget {
     pub purpose: StreamPurpose,
 }
 
+impl StreamTarget {
+    /// Fails unless it is for the epoch that is in force.
+    pub fn check_epoch(&self, epoch: u64) -> Result<()> {
+        if self.epoch == epoch {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::Conflict,
+            format!(
+                "pool {} is in epoch {epoch}, and the stream is for epoch {}",
+                self.pool, self.epoch
+            ),
+        ))
+    }
+}
+
 impl std::fmt::Display for StreamTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {

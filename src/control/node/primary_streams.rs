@@ -53,14 +53,5 @@ pub(super) fn check_stream(wanted: &WantedState, location: &str, target: &Stream
     if pool.organization != target.organization || !is_known {
         return Err(forbidden());
     }
-    if pool.epoch != target.epoch {
-        return Err(Error::new(
-            Code::Conflict,
-            format!(
-                "pool {} is in epoch {}, and the stream is for epoch {}",
-                target.pool, pool.epoch, target.epoch
-            ),
-        ));
-    }
-    Ok(())
+    target.check_epoch(pool.epoch)
 }

@@ -100,15 +100,7 @@ impl LinkHandler for NodeHandler {
         if pool.organization != target.organization || !is_replica {
             return Err(unwanted());
         }
-        if pool.epoch != target.epoch {
-            return Err(Error::new(
-                Code::Conflict,
-                format!(
-                    "pool {} is in epoch {}, and the stream is for epoch {}",
-                    target.pool, pool.epoch, target.epoch
-                ),
-            ));
-        }
+        target.check_epoch(pool.epoch)?;
         if shared.nodes.remote.has(&pool.primary) {
             return Ok(StreamEnd::Location(pool.primary.clone()));
         }
