@@ -155,6 +155,7 @@ impl NodeEngine {
         }
         self.prepare(wanted, &mut applied);
         progress();
+        let sources: BTreeSet<_> = wanted.sources().collect();
         for (name, pool) in replicas {
             let keys = pool.keys.clone().ok_or_else(|| not_heard(&pool.primary));
             let primary = keys.and_then(|keys| {
@@ -164,8 +165,8 @@ impl NodeEngine {
                     keys,
                 })
             });
-            let is_taken = |instance: &&String| self.is_source(wanted, name, instance);
-            for instance in pool.instances.keys().filter(|instance| !is_taken(instance)) {
+            let follows = |instance: &&String| !sources.contains(&(name, *instance));
+            for instance in pool.instances.keys().filter(follows) {
                 let followed = match &primary {
                     Ok(primary) => self.engine.follow_remote(&self.site(name, instance), primary),
                     Err(error) => Err(Error::new(error.code(), error.full_message())),

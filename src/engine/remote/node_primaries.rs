@@ -58,18 +58,6 @@ impl NodeEngine {
         is_made && matches!(running(), Ok(Some(running)) if running.damage.is_none() && running.serving)
     }
 
-    /// Whether a primary here is made of a replica, which then follows nobody any more.
-    pub(super) fn is_source(&self, wanted: &WantedState, pool: &str, instance: &str) -> bool {
-        let mut primaries = wanted
-            .pools
-            .values()
-            .flat_map(|pool| pool.instances.values())
-            .filter_map(|instance| instance.primary.as_ref());
-        primaries.any(|primary| {
-            matches!(&primary.source, PrimarySource::Replica { pool: from, instance: replica } if from == pool && replica == instance)
-        })
-    }
-
     fn make_primary(&self, at: &Site, wanted: &WantedPrimary) -> Result<()> {
         let engine = self.engine();
         let running = match (engine.running(at)?, &wanted.source) {

@@ -137,6 +137,13 @@ impl WantedState {
         databases: &[DatabaseSites],
         keys: &dyn Fn(&Site) -> Result<Option<ReplicaKeys>>,
     ) -> Result<Self> {
+        let mut epochs: BTreeMap<&str, u64> = BTreeMap::new();
+        for primary in databases.iter().map(|database| &database.primary) {
+            if let Some(pool) = primary.pool.as_deref() {
+                let epoch = epochs.entry(pool).or_default();
+                *epoch = primary.epoch.max(*epoch);
+            }
+        }
         let mut pools: BTreeMap<String, WantedPool> = BTreeMap::new();
         for database in databases {
             let is_primary = database.primary.location == location;
@@ -146,14 +153,11 @@ impl WantedState {
             };
             let Some(name) = &site.pool else { continue };
             if !pools.contains_key(name) {
-                let of_pool = databases
-                    .iter()
-                    .filter(|other| other.primary.pool.as_ref() == Some(name));
                 let pool = WantedPool {
                     organization: database.organization.clone(),
                     group: site.group.clone().unwrap_or_default(),
                     primary: database.primary.location.clone(),
-                    epoch: of_pool.map(|other| other.primary.epoch).max().unwrap_or_default(),
+                    epoch: epochs.get(name.as_str()).copied().unwrap_or_default(),
                     keys: if is_primary { None } else { keys(&database.primary)? },
                     followers: BTreeSet::new(),
                     instances: BTreeMap::new(),
@@ -181,24 +185,28 @@ impl WantedState {
     /// Fails unless every name in it can be the name of a directory of this machine: it comes from another one.
     pub fn check_names(&self) -> Result<()> {
         for (pool, wanted) in &self.pools {
-            let sources = wanted
-                .instances
-                .values()
-                .filter_map(|instance| instance.primary.as_ref());
-            let sources = sources.flat_map(|primary| match &primary.source {
-                PrimarySource::Replica { pool, instance } => vec![pool, instance],
-                PrimarySource::Existing | PrimarySource::Empty => Vec::new(),
-            });
             std::iter::once(pool)
                 .chain(wanted.instances.keys())
-                .chain(sources)
                 .try_for_each(|name| check_name(name))?;
+        }
+        for (pool, instance) in self.sources() {
+            check_name(pool)?;
+            check_name(instance)?;
         }
         let removed = self
             .removed
             .iter()
             .flat_map(|(instance, removal)| [instance, &removal.pool]);
         removed.chain(&self.prepared).try_for_each(|name| check_name(name))
+    }
+
+    /// The replicas that primaries are made of, by pool and name. They follow nobody any more.
+    pub fn sources(&self) -> impl Iterator<Item = (&String, &String)> {
+        let instances = self.pools.values().flat_map(|pool| pool.instances.values());
+        instances.filter_map(|instance| match &instance.primary.as_ref()?.source {
+            PrimarySource::Replica { pool, instance } => Some((pool, instance)),
+            PrimarySource::Existing | PrimarySource::Empty => None,
+        })
     }
 
     /// Whether it has the same content as another one, whatever the generations.
