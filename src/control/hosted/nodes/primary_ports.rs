@@ -54,15 +54,21 @@ impl Shared {
     fn port_to(&self, primary: &Site, purpose: StreamPurpose) -> Result<Listener> {
         let location = &primary.location;
         let name = primary.pool.clone().unwrap_or_default();
-        let (_, state) = self.wanted_at(location)?;
         let unwanted = || {
             Error::new(
                 Code::Unavailable,
                 format!("database {} is not in {location} any more", primary.database_name()),
             )
         };
-        let pool = state.pools.get(&name).filter(|pool| pool.primary == *location);
-        let target = target_of(&self.nodes.remote, &name, pool.ok_or_else(unwanted)?, purpose);
+        let target = |pool: &WantedPool| {
+            (pool.primary == *location).then(|| target_of(&self.nodes.remote, &name, pool, purpose))
+        };
+        // Each request of a client asks: what is known is not made anew.
+        let target = match self.nodes.wanted.unchanged_pool(location, &name, target) {
+            Some(target) => target,
+            None => self.wanted_at(location)?.1.pools.get(&name).and_then(target),
+        };
+        let target = target.ok_or_else(unwanted)?;
         let link = &self.nodes.listening()?.server;
         let mut ports = lock(&self.nodes.ports.0);
         if let Some(known) = ports.get(&(name.clone(), purpose)) {

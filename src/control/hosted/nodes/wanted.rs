@@ -5,7 +5,7 @@ use crate::control::embedded::WantedPlacement;
 use crate::control::hosted::Shared;
 use crate::control::hosted::change_counter::ChangeCounter;
 use crate::control::hosted::store::OrganizationRow;
-use crate::engine::remote::{DatabaseSites, PrimarySource, ReplicaKeys, WantedPrimary, WantedState};
+use crate::engine::remote::{DatabaseSites, PrimarySource, ReplicaKeys, WantedPool, WantedPrimary, WantedState};
 use crate::engine::{DatabaseLimits, Site};
 use crate::error::Result;
 use crate::sync::lock;
@@ -24,8 +24,8 @@ pub(super) struct WantedStates {
     read: Mutex<ReadState>,
     /// Held by whoever makes a state of what was read.
     order: Mutex<()>,
-    /// By location.
-    states: Mutex<BTreeMap<String, WantedState>>,
+    /// By location, each with how often they may have changed before it was read.
+    states: Mutex<BTreeMap<String, (u64, WantedState)>>,
 }
 
 #[derive(Default)]
@@ -65,21 +65,34 @@ impl WantedStates {
 
     /// The generation of what is wanted at a location; 0 before that was read.
     pub fn generation(&self, location: &str) -> u64 {
-        lock(&self.states).get(location).map_or(0, |state| state.generation)
+        lock(&self.states)
+            .get(location)
+            .map_or(0, |(_, state)| state.generation)
     }
 
-    /// Takes what is wanted at a location; returns it with its generation, and whether it is another thing than before. Then the
-    /// generation is higher, also than before the server's start.
-    fn take(&self, location: &str, state: WantedState) -> (WantedState, bool) {
+    /// What a location is to run of a pool, without anything being read; none where that may have changed since it was.
+    pub fn unchanged_pool<T>(&self, location: &str, pool: &str, get: impl FnOnce(&WantedPool) -> T) -> Option<T> {
+        let changes = self.changes.count();
+        let states = lock(&self.states);
+        let (_, state) = states.get(location).filter(|(read_at, _)| *read_at == changes)?;
+        state.pools.get(pool).map(get)
+    }
+
+    /// Takes what is wanted at a location, read when they may have changed so often; returns it with its generation, and whether it
+    /// is another thing than before. Then the generation is higher, also than before the server's start.
+    fn take(&self, location: &str, changes: u64, state: WantedState) -> (WantedState, bool) {
         let mut states = lock(&self.states);
-        match states.get(location) {
-            Some(known) if known.equals(&state) => (known.clone(), false),
+        match states.get_mut(location) {
+            Some((read_at, known)) if known.equals(&state) => {
+                *read_at = changes;
+                (known.clone(), false)
+            }
             known => {
-                let last = known.map_or(0, |known| known.generation);
+                let last = known.map_or(0, |(_, known)| known.generation);
                 let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
                 let generation = now.max(last + 1);
                 let state = WantedState { generation, ..state };
-                states.insert(location.to_owned(), state.clone());
+                states.insert(location.to_owned(), (changes, state.clone()));
                 (state, true)
             }
         }
@@ -91,14 +104,14 @@ impl Shared {
     pub(super) fn wanted_at(&self, location: &str) -> Result<(Arc<Vec<DatabaseSites>>, WantedState)> {
         // Held from reading to numbering: what was read earlier never gets the higher generation.
         let _in_order = lock(&self.nodes.wanted.order);
-        let (databases, is_partial) = self.wanted_databases()?;
+        let (databases, is_partial, changes) = self.wanted_databases()?;
         let mut state = WantedState {
             is_partial,
             token_key: self.sqld()?.token_key(),
             ..WantedState::of(location, &databases, &|primary| self.keys_of(primary))?
         };
         self.nodes.remote.add_orders(location, &mut state);
-        let (state, is_new) = self.nodes.wanted.take(location, state);
+        let (state, is_new) = self.nodes.wanted.take(location, changes, state);
         if is_new && !is_partial {
             self.nodes.end_unwanted_streams(location, &state);
         }
@@ -114,8 +127,8 @@ impl Shared {
         self.sqld()?.replica_keys(pool).map(Some)
     }
 
-    /// The databases, and whether what some organization wants is not known.
-    fn wanted_databases(&self) -> Result<(Arc<Vec<DatabaseSites>>, bool)> {
+    /// The databases, whether what some organization wants is not known, and how often that may have changed before it was read.
+    fn wanted_databases(&self) -> Result<(Arc<Vec<DatabaseSites>>, bool, u64)> {
         let wanted = &self.nodes.wanted;
         let mut read = lock(&wanted.read);
         // Before it is read: what changes meanwhile is read once more.
@@ -126,7 +139,7 @@ impl Shared {
                 ..self.read_databases()?
             };
         }
-        Ok((Arc::clone(&read.databases), read.is_partial))
+        Ok((Arc::clone(&read.databases), read.is_partial, read.changes))
     }
 
     fn read_databases(&self) -> Result<ReadState> {
@@ -209,7 +222,6 @@ fn sites_of(organization: &str, placed: WantedPlacement) -> Vec<DatabaseSites> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::remote::WantedPool;
     use std::collections::BTreeSet;
 
     #[test]
@@ -239,14 +251,18 @@ mod tests {
             pools: BTreeMap::from([("p".to_owned(), pool)]),
             ..WantedState::default()
         };
-        let (first, is_new) = states.take("lhr", with.clone());
+        let (first, is_new) = states.take("lhr", 1, with.clone());
         assert!(first.generation > 0 && is_new);
-        let (again, is_new) = states.take("lhr", with.clone());
+        let (again, is_new) = states.take("lhr", 1, with.clone());
         assert!(again.generation == first.generation && !is_new);
-        let (second, _) = states.take("lhr", WantedState::default());
-        let (third, _) = states.take("lhr", with);
+        let (second, _) = states.take("lhr", 1, WantedState::default());
+        let (third, _) = states.take("lhr", 1, with);
         assert!(first.generation < second.generation && second.generation < third.generation);
         assert_eq!(states.generation("lhr"), third.generation);
         assert_eq!(states.generation("fra"), 0);
+        let epoch = |pool: &str| states.unchanged_pool("lhr", pool, |pool| pool.epoch);
+        assert_eq!((epoch("p"), epoch("q")), (Some(1), None));
+        states.mark_changed();
+        assert_eq!(epoch("p"), None, "it may be another one");
     }
 }
