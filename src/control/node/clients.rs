@@ -45,7 +45,6 @@ pub struct NodePlane {
     gate: Arc<WriteGate>,
     /// Where logs ended at their primaries, by instance, and when that was asked.
     asked: Mutex<HashMap<String, (Instant, LogPosition)>>,
-    activity: Mutex<Option<Box<dyn ActivitySource>>>,
 }
 
 impl NodePlane {
@@ -59,7 +58,6 @@ impl NodePlane {
             internal: InternalTokens::default(),
             gate: Arc::default(),
             asked: Mutex::default(),
-            activity: Mutex::default(),
         })
     }
 
@@ -284,9 +282,8 @@ impl GatewayPlane for NodePlane {
         }
     }
 
-    fn set_activity_source(&self, source: Box<dyn ActivitySource>) {
-        lock(&self.activity).get_or_insert(source);
-    }
+    /// Nobody asks a node how its databases are used.
+    fn set_activity_source(&self, _source: Box<dyn ActivitySource>) {}
 
     fn url(&self) -> &Url {
         &self.public.base
