@@ -106,6 +106,12 @@ pub fn sync_dir(path: &Path) -> Result<()> {
         .map_err(|error| Error::io(error, format!("cannot write the directory {}", path.display())))
 }
 
+/// Writes a file whole or not at all, on disk when this returns (`private_files::write_durably`).
+pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
+    private_files::write_durably(path, bytes)
+        .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))
+}
+
 /// Removes a file. A missing one is not an error.
 pub fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {

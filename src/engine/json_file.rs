@@ -23,7 +23,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 
 /// Writes a file atomically; on disk when this returns.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    private_files::write_durably(path, &to_json(value)?).map_err(|error| unwritable(error, path))
+    disk::write_durably(path, &to_json(value)?)
 }
 
 /// The same, on disk at some time: after a loss of power the file may be what it was before, or of no use.
@@ -33,15 +33,11 @@ pub fn write_json_lazily(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut file = disk::private_file(&unfinished)?;
     file.set_len(0)
         .and_then(|()| file.write_all(&text))
-        .map_err(|error| unwritable(error, &unfinished))?;
+        .map_err(|error| Error::io(error, format!("cannot write {}", unfinished.display())))?;
     disk::rename(&unfinished, path)
 }
 
 fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(value)
         .map_err(|error| Error::new(Code::Internal, "cannot write a file of the engine").caused_by(error))
-}
-
-fn unwritable(error: std::io::Error, path: &Path) -> Error {
-    Error::io(error, format!("cannot write {}", path.display()))
 }

@@ -54,8 +54,7 @@ impl BackupOperations for Embedded {
             .map_err(|error| Error::new(Code::Internal, "cannot write a note").caused_by(error))?;
         let path = self.backup_note(&row.id);
         let is_first = !path.exists();
-        private_files::write_durably(&path, &text)
-            .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
+        disk::write_durably(&path, &text)?;
         if !is_first {
             return Ok(());
         }

@@ -4,7 +4,6 @@ use crate::checksum::sha256_bytes;
 use crate::engine::disk;
 use crate::error::{Code, Error, Result};
 use crate::jwt::{JwtKey, random_bytes};
-use crate::private_files;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use std::path::Path;
@@ -67,8 +66,7 @@ fn make(path: &Path) -> Result<[u8; 32]> {
     }
     let seed = random_bytes()?;
     let text = format!("{BEGIN}\n{}\n{END}\n", STANDARD.encode([&PKCS8[..], &seed].concat()));
-    private_files::write_durably(path, text.as_bytes())
-        .map_err(|error| Error::io(error, format!("cannot write {}", path.display())))?;
+    disk::write_durably(path, text.as_bytes())?;
     Ok(seed)
 }
 

@@ -33,7 +33,6 @@ use self::damage::{cut_off, visible_damage};
 use super::disk::{self, with_suffix};
 use super::{Damage, DatabaseLimits, Engine, InstanceRole, LocalFiles, Orphan, Position, Running, Site};
 use crate::error::{Code, Error, Result};
-use crate::private_files;
 use crate::sqlite_header;
 use rusqlite::{Connection, ErrorCode};
 use std::cell::RefCell;
@@ -213,8 +212,7 @@ impl Engine for FileEngine {
                 Err(Error::io(error, format!("cannot read {}", mark.display())))
             }
             // An earlier torso's mark may have lost its content with the power.
-            Ok(_) | Err(_) => private_files::write_durably(&mark, format!("{location}\n").as_bytes())
-                .map_err(|error| Error::io(error, format!("cannot write {}", mark.display()))),
+            Ok(_) | Err(_) => disk::write_durably(&mark, format!("{location}\n").as_bytes()),
         }
     }
 

@@ -16,7 +16,6 @@ use crate::engine::confine::{self, Bounds};
 use crate::engine::process::{ControlGroups, Job, Launch, Listener, ProgramEnd};
 use crate::engine::{Damage, child, disk};
 use crate::error::{Code, Error, Result};
-use crate::private_files;
 use crate::secret::Secret;
 use crate::sync::lock;
 use std::ffi::OsString;
@@ -363,8 +362,7 @@ impl Job for Arc<ProcessJob> {
         let authority = self.dir.join("authority.pem");
         // A loss of power may have left it empty; the program would never start.
         if !std::fs::read(&authority).is_ok_and(|found| found == AUTHORITY.as_bytes()) {
-            private_files::write_durably(&authority, AUTHORITY.as_bytes())
-                .map_err(|error| Error::io(error, format!("cannot write {}", authority.display())))?;
+            disk::write_durably(&authority, AUTHORITY.as_bytes())?;
         }
         let key_files = self
             .pool
