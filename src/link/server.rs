@@ -17,6 +17,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
@@ -28,6 +29,10 @@ const CONNECTIONS: usize = 1_024;
 
 /// How long the handshake of TLS may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long a machine that is refused may take to close its end, and how many bytes of it are read meanwhile.
+const FAREWELL: Duration = Duration::from_secs(1);
+const UNREAD: u64 = 64 << 10;
 
 /// How long a machine without a certificate may stay.
 const JOINING: Duration = Duration::from_secs(20);
@@ -234,6 +239,17 @@ fn log_refusal(newcomers: &Newcomers, peer: SocketAddr, cause: &str) {
     }
 }
 
+/// Lets a machine that is refused hear why. It may have sent its first request already, and a connection that is closed while that is
+/// unread is reset: the reason is lost with it.
+async fn say_farewell(mut stream: WatchedStream) {
+    let farewell = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(UNREAD), &mut tokio::io::sink()).await
+    };
+    // Whether it was heard is the machine's business.
+    let _ = tokio::time::timeout(FAREWELL, farewell).await;
+}
+
 /// Serves a connection until it ends. Fails when it is refused before its first request.
 async fn serve_connection(
     stream: TcpStream,
@@ -245,10 +261,16 @@ async fn serve_connection(
     let stream = WatchedStream::new(stream);
     let heard = stream.last_heard();
     let refused = || Error::new(Code::Unauthenticated, "no TLS connection");
-    let tls = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream))
+    let accepted = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream).into_fallible())
         .await
-        .map_err(|_| refused().caused_by(std::io::Error::from(std::io::ErrorKind::TimedOut)))?
-        .map_err(|cause| refused().caused_by(cause))?;
+        .map_err(|_| refused().caused_by(std::io::Error::from(std::io::ErrorKind::TimedOut)))?;
+    let tls = match accepted {
+        Ok(tls) => tls,
+        Err((cause, stream)) => {
+            say_farewell(stream).await;
+            return Err(refused().caused_by(cause));
+        }
+    };
     let origin = RequestOrigin {
         peer,
         node: node_of(&tls)?,
