@@ -4,7 +4,7 @@
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Params};
 
 /// What a check has shown.
-enum Verdict {
+enum StructureCheck {
     Sound,
     Damaged(String),
     /// The schema has a function, a collation or a tokenizer that only its application or libSQL knows.
@@ -19,8 +19,8 @@ enum Verdict {
 /// Those of SQLite, for what cannot be read at all.
 pub fn find_damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
     Ok(match check(connection, &query("quick_check", ""), [])? {
-        Verdict::Damaged(what) => Some(what),
-        Verdict::Sound | Verdict::NotChecked => None,
+        StructureCheck::Damaged(what) => Some(what),
+        StructureCheck::Sound | StructureCheck::NotChecked => None,
     })
 }
 
@@ -28,14 +28,14 @@ pub fn find_damage(connection: &Connection) -> rusqlite::Result<Option<String>> 
 /// that can.
 pub fn find_damage_of_indexes(connection: &Connection) -> rusqlite::Result<Option<String>> {
     match check(connection, &query("integrity_check", ""), [])? {
-        Verdict::Damaged(what) => return Ok(Some(what)),
-        Verdict::Sound => return Ok(None),
-        Verdict::NotChecked => {}
+        StructureCheck::Damaged(what) => return Ok(Some(what)),
+        StructureCheck::Sound => return Ok(None),
+        StructureCheck::NotChecked => {}
     }
     let mut tables = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
     let names = tables.query_map([], |row| row.get::<_, String>(0))?;
     for name in names.collect::<rusqlite::Result<Vec<_>>>()? {
-        if let Verdict::Damaged(what) = check(connection, &query("integrity_check", "(?1)"), [name])? {
+        if let StructureCheck::Damaged(what) = check(connection, &query("integrity_check", "(?1)"), [name])? {
             return Ok(Some(what));
         }
     }
@@ -56,15 +56,15 @@ fn query(pragma: &str, table: &str) -> String {
     )
 }
 
-fn check(connection: &Connection, query: &str, params: impl Params) -> rusqlite::Result<Verdict> {
+fn check(connection: &Connection, query: &str, params: impl Params) -> rusqlite::Result<StructureCheck> {
     // Constraints are not asked for, and might have functions of an application. Only a closed connection refuses.
     let _ = connection.pragma_update(None, "ignore_check_constraints", true);
     match connection.query_row(query, params, |row| row.get(0)).optional() {
-        Ok(None) => Ok(Verdict::Sound),
-        Ok(Some(what)) => Ok(Verdict::Damaged(what)),
-        Err(rusqlite::Error::SqlInputError { .. }) => Ok(Verdict::NotChecked),
+        Ok(None) => Ok(StructureCheck::Sound),
+        Ok(Some(what)) => Ok(StructureCheck::Damaged(what)),
+        Err(rusqlite::Error::SqlInputError { .. }) => Ok(StructureCheck::NotChecked),
         // Damage has codes of its own.
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => Ok(Verdict::NotChecked),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => Ok(StructureCheck::NotChecked),
         Err(error) => Err(error),
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! A server's plane implements it for all databases (`hosted`), and a machine that is a location for its own replicas (`node`).
 
-mod access;
+mod access_state;
 mod export;
 mod internal_tokens;
 mod log_position;
@@ -14,7 +14,7 @@ mod write_gate;
 
 pub use crate::engine::process::Listener;
 pub use crate::engine::sqld::Endpoint;
-pub use access::{AccessRequest, AccessState, InstanceAccess, PositionAnswer, PositionRequest};
+pub use access_state::{AccessRequest, AccessState, InstanceAccess, PositionAnswer, PositionRequest};
 pub use export::Export;
 pub use internal_tokens::{ClockReading, InternalTokens};
 pub use log_position::LogPosition;

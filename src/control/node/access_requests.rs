@@ -1,8 +1,8 @@
 //! Asks the server for what is needed to serve clients, again and again. Each answer, also that there is no news, says that what is
 //! known is so still.
 
-use super::access::{FILE, NodeAccess};
 use super::clients::{NodePlane, ServeSettings};
+use super::known_access::{FILE, NodeAccess};
 use super::{Node, PAUSE, RETRY};
 use crate::control::gateway_plane::{AccessRequest, AccessState};
 use crate::error::{Code, Error, Result};

@@ -2,7 +2,7 @@
 //! through the processes and the link.
 
 use super::Node;
-use super::access::{KnownAccess, NodeAccess};
+use super::known_access::{KnownAccess, NodeAccess};
 use crate::control::gateway_plane::{
     ActivitySource, ClockReading, Endpoint, Export, GatewayPlane, Grant, InternalTokens, LogPosition, PendingWrite,
     PositionAnswer, PositionRequest, PrimaryAccess, Public, Route, WriteGate,
@@ -44,7 +44,7 @@ pub struct NodePlane {
     internal: InternalTokens,
     gate: Arc<WriteGate>,
     /// Where logs ended at their primaries, by instance, and when that was asked.
-    asked: Mutex<HashMap<String, (Instant, LogPosition)>>,
+    primary_positions: Mutex<HashMap<String, (Instant, LogPosition)>>,
 }
 
 impl NodePlane {
@@ -57,7 +57,7 @@ impl NodePlane {
             stream_secret: random_bytes()?,
             internal: InternalTokens::default(),
             gate: Arc::default(),
-            asked: Mutex::default(),
+            primary_positions: Mutex::default(),
         })
     }
 
@@ -267,8 +267,8 @@ impl GatewayPlane for NodePlane {
         let Some(own) = self.engine().frame(&route.site) else {
             return false;
         };
-        let asked = lock(&self.asked).get(&route.instance).copied();
-        let primary = asked.filter(|(at, _)| *at >= since).map(|(_, position)| position);
+        let known = lock(&self.primary_positions).get(&route.instance).copied();
+        let primary = known.filter(|(at, _)| *at >= since).map(|(_, position)| position);
         wanted.is_reached(route.site.epoch, own, primary.map(|position| position.frame()))
     }
 
@@ -276,9 +276,9 @@ impl GatewayPlane for NodePlane {
         self.engine().ask_replica(&route.site);
         let began = Instant::now();
         if let Ok(Some(position)) = self.ask_position(route) {
-            let mut asked = lock(&self.asked);
-            asked.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
-            asked.insert(route.instance.clone(), (began, position));
+            let mut known = lock(&self.primary_positions);
+            known.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
+            known.insert(route.instance.clone(), (began, position));
         }
     }
 

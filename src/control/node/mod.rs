@@ -11,9 +11,9 @@
 //!
 //! What is wanted is always the whole state, so a machine that was away for long makes up for everything at once.
 
-mod access;
 mod access_requests;
 mod clients;
+mod known_access;
 mod primary_streams;
 mod settings;
 

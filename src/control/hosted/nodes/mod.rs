@@ -1,7 +1,7 @@
 //! Locations on other machines, as their server sees them. Who may be which is in `membership`, what each is to run in `wanted`, and
 //! what it is answered over the link in `handler`. What it has to know to serve clients is in `access`. `check` is what `torso doctor` says of them.
 
-mod access;
+mod access_states;
 mod check;
 mod handler;
 mod membership;
@@ -19,7 +19,7 @@ use crate::engine::remote::{RemoteLocations, WantedState};
 use crate::error::{Code, Error, Result};
 use crate::link::{Authority, LinkServer};
 use crate::sync::lock;
-use access::{AccessStates, announce_changes};
+use access_states::{AccessStates, announce_changes};
 use handler::NodeHandler;
 use primary_ports::{PlaneWays, PrimaryPorts};
 use std::collections::{BTreeMap, BTreeSet};

@@ -164,8 +164,8 @@ pub async fn written_position(core: &Core, route: &Arc<Route>) -> Option<LogPosi
         return core.plane.written_position(route);
     }
     let (plane, route) = (Arc::clone(&core.plane), Arc::clone(route));
-    let asked = tokio::task::spawn_blocking(move || plane.written_position(&route));
-    asked.await.ok().flatten()
+    let position = tokio::task::spawn_blocking(move || plane.written_position(&route));
+    position.await.ok().flatten()
 }
 
 /// Refuses a socket that asks for what is said of each request: its messages have no headers.
